@@ -55,9 +55,9 @@
 // # Status
 //
 // The kubelet polls the pods' readiness, so the operator does not. It requests a pod's /status while the pod is not
-// ready, and that of a ready bot for what readiness does not say. Causes that Kubernetes knows (a claim without a
-// volume, an image that cannot be pulled, a crash) come from the pod and the claim; all others are the reasons that the
-// process itself reports. A pod that does not respond makes a condition Unknown, never False.
+// ready, and that of a ready bot or web page for what readiness does not say. Causes that Kubernetes knows (a claim
+// without a volume, an image that cannot be pulled, a crash) come from the pod and the claim; all others are the
+// reasons that the process itself reports. A pod that does not respond makes a condition Unknown, never False.
 //
 // A standby is ready without being in the channel, and a leader whose login is refused stays the leader. So with
 // several bots ChannelJoined is what the leader reports: a ready bot reports the leader's name, at least every 30

@@ -15,6 +15,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -317,8 +318,8 @@ func (p *prober) wakeUp() {
 // probe adds to in.reports the reports of the newest pod of each component, and of the newest that is not ready. Those
 // of ready pods of the database service are not needed, because the kubelet probes them, unless they make backups. A
 // ready bot reports how it publishes events, and with several bots which of them is the leader, whose report is then
-// needed too. A ready web page reports whose tokens it has, and the host of the built-in plugins
-// which of them it runs.
+// needed too. A ready web page reports whether it reaches NATS, and whose tokens it has, and the host of the built-in
+// plugins which of them it runs.
 func (r *Reconciler) probe(ctx context.Context, in statusInput) {
 	add := func(component manifests.Component, pod *corev1.Pod) {
 		if _, started := podRunning(pod); !started || pod.Status.PodIP == "" {
@@ -352,7 +353,7 @@ func wantsReport(bot *v1alpha1.RoseyBot, component manifests.Component, ready bo
 	case manifests.RunsPlugins(component):
 		return component == manifests.Plugins, readyInterval(bot)
 	case component == manifests.Web:
-		return bot.Spec.Web.TokensSecretRef != nil, readyPollInterval
+		return true, webInterval(bot)
 	case !backsUp && (component != manifests.Bot || bot.Spec.Mode == v1alpha1.ModeDirect && bot.Spec.Telemetry == nil):
 		return false, 0
 	case !backsUp && manifests.HasStandbys(bot):
@@ -369,6 +370,14 @@ func readyInterval(bot *v1alpha1.RoseyBot) time.Duration {
 		return 0
 	}
 	return readyPollInterval
+}
+
+// webInterval returns how old the report of a ready web page may be.
+func webInterval(bot *v1alpha1.RoseyBot) time.Duration {
+	if isReady(bot) && meta.IsStatusConditionTrue(bot.Status.Conditions, v1alpha1.ConditionWebAvailable) {
+		return readyPollInterval
+	}
+	return 0
 }
 
 func errorText(err error) string {

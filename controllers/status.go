@@ -206,7 +206,7 @@ const (
 // starts the next reconcile.
 func pollInterval(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
-	optional := sooner(webPoll(bot, status, now), pluginsPoll(bot, status, now))
+	optional := sooner(webPoll(status, now), pluginsPoll(bot, status, now))
 	return sooner(readyPoll(bot, ready, now), optional)
 }
 

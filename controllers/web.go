@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -11,16 +12,25 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// webCondition returns WebAvailable, or nil if the spec asks for no web page. Its message says also whose tokens are
-// refused.
+// webCondition returns WebAvailable, or nil if the spec asks for no web page. A pod is ready while it serves pages,
+// also while they can only say that NATS is away, so a report decides whether the web page is available. The message
+// says also whose tokens are refused.
 func webCondition(in statusInput) *metav1.Condition {
 	if !manifests.HasWeb(in.bot) {
 		return nil
 	}
 	condition := optionalCondition(in, manifests.Web, "a pod of the web page is ready")
-	if condition.Status == metav1.ConditionTrue {
-		condition.Message += tokensNote(in)
+	if condition.Status != metav1.ConditionTrue {
+		return condition
 	}
+	result := in.reports[in.observed.newestPod(manifests.Web).Name]
+	switch {
+	case result.err != nil:
+		condition.Message += fmt.Sprintf("; it does not report its status: %v", result.err)
+	case result.report.Reason != "" && !result.report.Ready:
+		return conditionFalse(translateReason(in, manifests.Web, result.report.Reason, result.report.Message))
+	}
+	condition.Message += tokensNote(in)
 	return condition
 }
 
@@ -54,17 +64,15 @@ func tokensNote(in statusInput) string {
 	return "; tokens of Secret " + string(ref.Name) + ": " + check.Message
 }
 
-// webPoll returns the time after which the web page is looked at again, or 0 for never. While it is not available, only
-// its report may say why. A ready one reports whose tokens it has.
-func webPoll(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
+// webPoll returns the time after which the web page is looked at again, or 0 for never. Only its report says whether it
+// reaches NATS, and whose tokens it has.
+func webPoll(status v1alpha1.RoseyBotStatus, now time.Time) time.Duration {
 	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionWebAvailable)
 	switch {
 	case condition == nil || hasSeverity(condition.Reason, requested):
 		return 0
 	case condition.Status != metav1.ConditionTrue:
 		return backOff(condition, now, maxPollInterval)
-	case bot.Spec.Web.TokensSecretRef == nil:
-		return 0
 	}
 	return readyPollInterval
 }

@@ -142,6 +142,41 @@ func TestReadyDoesNotDependOnTheWebPage(t *testing.T) {
 	waitReconciled(t, bot)
 }
 
+// A pod of the web page is ready while NATS is away, because its page says so. The condition says so too, and the page
+// is available as soon as NATS is back.
+func TestReadyWebPageWithoutNATSIsNotAvailable(t *testing.T) {
+	bot := newWebBot(newNamespace(t))
+	botPod := createReady(t, bot)
+	page := startProcess(t, healthyReport(manifests.Web))
+	newPod(t, bot, manifests.Web, webPod(page.ip, true))
+	rollOutWeb(t, bot)
+	available := expected{
+		v1alpha1.ConditionWebAvailable, "True", v1alpha1.ReasonAvailable, "a pod of the web page is ready",
+	}
+	waitExpected(t, bot, available)
+	const message = "cannot reach NATS at nats://nats:4222"
+	away := notReady(manifests.Web, status.NATSCheck, status.ReasonNATSUnreachable, message)
+	page.report.Store(&away)
+	setPodStatus(t, botPod, runningPod("127.0.0.1", false)) // it needs NATS too, and then the page is asked at once
+	waitExpected(t, bot, expected{
+		v1alpha1.ConditionWebAvailable, "False", "NATSUnreachable", message,
+	})
+	well := healthyReport(manifests.Web)
+	page.report.Store(&well)
+	waitExpected(t, bot, available)
+}
+
+// An operator that cannot reach a pod that is ready says so, and does not claim that the pages are away.
+func TestReadyWebPageThatDoesNotReportIsAvailable(t *testing.T) {
+	bot := newWebBot(newNamespace(t))
+	createReady(t, bot)
+	newPod(t, bot, manifests.Web, webPod(newAddress(), true)) // where nothing listens
+	rollOutWeb(t, bot)
+	waitExpected(t, bot, expected{
+		v1alpha1.ConditionWebAvailable, "True", v1alpha1.ReasonAvailable, "; it does not report its status: ",
+	})
+}
+
 // waitEvent waits for an event about a RoseyBot whose note begins with a text.
 func waitEvent(t *testing.T, bot *v1alpha1.RoseyBot, kind, reason, note string) {
 	t.Helper()
@@ -295,7 +330,7 @@ func TestWebPageIsLookedAtAgain(t *testing.T) {
 		"for ten minutes":  {metav1.ConditionFalse, v1alpha1.ReasonCrashLoop, 10 * time.Minute, true, maxPollInterval},
 		"does not respond": {metav1.ConditionUnknown, v1alpha1.ReasonStatusUnknown, 0, false, minPollInterval},
 		"suspended":        {metav1.ConditionFalse, v1alpha1.ReasonSuspended, 0, true, 0},
-		"ready":            {metav1.ConditionTrue, v1alpha1.ReasonAvailable, 0, false, 0},
+		"ready":            {metav1.ConditionTrue, v1alpha1.ReasonAvailable, 0, false, readyPollInterval},
 		"ready, tokens":    {metav1.ConditionTrue, v1alpha1.ReasonAvailable, 0, true, readyPollInterval},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,8 +15,8 @@ const (
 	// ConditionDurable is True if no event is lost while a process restarts: a stream in JetStream keeps events until
 	// they are stored, or the bot stores them itself. With reason CoreOnly it is False and Ready does not depend on it.
 	ConditionDurable = "Durable"
-	// ConditionWebAvailable is True if a pod of the web page is ready. It is absent if the spec asks for no web page.
-	// Ready does not depend on it.
+	// ConditionWebAvailable is True if a pod of the web page is ready, and connected to NATS as far as it reports. It is
+	// absent if the spec asks for no web page. Ready does not depend on it.
 	ConditionWebAvailable = "WebAvailable"
 	// ConditionPluginsAvailable is True if users can give the commands of every plugin. It is absent if the spec asks for
 	// no plugin. Ready does not depend on it.

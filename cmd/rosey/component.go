@@ -128,6 +128,8 @@ type workload struct {
 	run task
 	// checks are in the order of process.Server.Checks: those that explain others come first.
 	checks []func() status.Check
+	// readyWhileServing is that of process.Server.
+	readyWhileServing bool
 	// served returns the channels that the database service serves, and those that it refuses. Nil: there is no service.
 	served func() (channels []string, refused map[string]string)
 	// lastBackup returns when the newest backup was made. Nil: the workload has no database.
@@ -158,8 +160,8 @@ func (c *component) run(ctx context.Context, work workload) error {
 	}
 	server := process.Server{
 		Component: c.name, Version: buildVersion(), Started: c.started,
-		Checks: work.checks, Leader: work.leader, Served: work.served, LastBackup: work.lastBackup, Channel: work.channel,
-		LiveFiles: work.liveFiles, Plugins: work.plugins,
+		Checks: work.checks, ReadyWhileServing: work.readyWhileServing, Leader: work.leader, Served: work.served,
+		LastBackup: work.lastBackup, Channel: work.channel, LiveFiles: work.liveFiles, Plugins: work.plugins,
 		Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
 	}
 	if work.pages != nil {

@@ -112,11 +112,7 @@ func (f *permissionsFlags) print() (string, error) {
 	case "server.conf":
 		return natsauth.ServerUsers(users), nil
 	case "nsc":
-		var commands strings.Builder
-		for _, user := range users {
-			commands.WriteString(natsauth.NSC(loaded.NATS.SubjectPrefix, user))
-		}
-		return commands.String(), nil
+		return nscCommands(loaded.NATS.SubjectPrefix, users)
 	case "json":
 		return permissionsJSON(users)
 	}
@@ -164,6 +160,24 @@ func pluginUsers(options natsauth.Options, plugins []natsauth.PluginUser) (users
 		})
 	}
 	return users
+}
+
+// nscCommands returns the commands that create users in an account, and says which users a server with the default of
+// max_control_line would refuse.
+func nscCommands(account string, users []natsauth.ServerUser) (string, error) {
+	var commands strings.Builder
+	for _, user := range users {
+		line, err := natsauth.LoginLine(user)
+		if err != nil {
+			return "", fmt.Errorf("measuring the JWT of user %s: %w", user.Name, err)
+		}
+		if line > natsauth.DefaultMaxControlLine {
+			fmt.Fprintf(&commands, "# User %s needs a line of up to %d bytes to log in: set max_control_line in the server's "+
+				"configuration, whose default is %d.\n", user.Name, line, natsauth.DefaultMaxControlLine)
+		}
+		commands.WriteString(natsauth.NSC(account, user))
+	}
+	return commands.String(), nil
 }
 
 func permissionsJSON(users []natsauth.ServerUser) (string, error) {

@@ -20,7 +20,8 @@ type issueFlags struct {
 	file, namespace, target, dir, rotate string
 	expires, renewBefore                 time.Duration
 	remove                               []string
-	commands, allowRemoval               bool
+	commands, people, allowRemoval       bool
+	maxControlLine                       int
 }
 
 func newNATSIssueCommand() *cobra.Command {
@@ -46,9 +47,13 @@ func newNATSIssueCommand() *cobra.Command {
 	set.StringSliceVar(&flags.remove, "remove", nil,
 		"NAMESPACE/NAME of RoseyBots that are gone, whose accounts, users and Secrets are removed; not in the file")
 	set.BoolVar(&flags.commands, "commands", false,
-		"Let the users of the command line have bots execute commands, lines that begin with \"/\"")
+		"Let the users of command line and web page have bots execute commands, lines that begin with \"/\"")
+	set.BoolVar(&flags.people, "people", false,
+		"Let the users of the command line export and remove what is stored about a person")
 	set.BoolVar(&flags.allowRemoval, "allow-removal", false,
 		"Have the server accept requests to remove the streams of RoseyBots with manual provisioning")
+	set.IntVar(&flags.maxControlLine, "max-control-line", natsauth.DefaultMaxControlLine,
+		"Bytes of a line of the protocol that the server accepts: max_control_line of its configuration; for jwt")
 	command.Long = "Issue a NATS account and users for each RoseyBot of a file, with no more permissions than\n" +
 		"each needs. Run it again with the same directory for what is new, has changed or is due: the rest\n" +
 		"stays as it is, also that of RoseyBots which are not in the file, until --remove names them.\n" +
@@ -58,6 +63,10 @@ func newNATSIssueCommand() *cobra.Command {
   rosey nats issue -f roseybots.yaml --for server.conf --dir issued --remove default/lounge`
 	return command
 }
+
+// Bounds of --max-control-line: no user's JWT is shorter, and with more a client that has not logged in could have the
+// server keep as much.
+const minControlLine, maxControlLine = 1 << 10, 1 << 20
 
 func (f *issueFlags) check() error {
 	switch target := natsauth.Target(f.target); {
@@ -71,6 +80,8 @@ func (f *issueFlags) check() error {
 		return errors.New("--expires, --renew-before: expected a positive duration, such as 2160h")
 	case f.expires > 0 && target != natsauth.JWTTarget:
 		return errors.New("--expires: expected --for jwt, because passwords do not expire")
+	case f.maxControlLine != min(max(f.maxControlLine, minControlLine), maxControlLine):
+		return fmt.Errorf("--max-control-line: %d, expected %d to %d", f.maxControlLine, minControlLine, maxControlLine)
 	case f.renewBefore > 0 && f.renewBefore >= f.expires:
 		return errors.New("--renew-before: expected less than --expires")
 	}
@@ -112,8 +123,7 @@ func (f *issueFlags) issue(bots []natsauth.Bot) (natsauth.Issued, error) {
 	}
 	state, issued, err := natsauth.Issue(before, bots, natsauth.IssueOptions{
 		Expires: f.expires, RenewBefore: renewBefore, Rotate: f.rotate, Remove: f.remove, Commands: f.commands,
-		AllowRemoval: f.allowRemoval,
-		Now:          time.Now(),
+		People: f.people, AllowRemoval: f.allowRemoval, MaxControlLine: f.maxControlLine, Now: time.Now(),
 	})
 	if err != nil {
 		return natsauth.Issued{}, err

@@ -53,7 +53,7 @@ func (c *component) runWeb(ctx context.Context) error {
 			return runWith(ctx, func(ctx context.Context) error { return watchConnection(ctx, conn) }, pages.Run,
 				func(ctx context.Context) error { return pages.Serve(ctx, listener) })
 		},
-		checks: append([]func() status.Check{conn.Check}, pages.Checks()...), conn: conn,
+		checks: append([]func() status.Check{conn.Check}, pages.Checks()...), readyWhileServing: true, conn: conn,
 	})
 }
 

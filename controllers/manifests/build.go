@@ -137,8 +137,6 @@ func networkObjects(bot *v1alpha1.RoseyBot, params Params, component Component) 
 	if component == Web { // who reaches the pages need not reach the state of the process
 		pages := &service.Spec.Ports[0]
 		pages.Name, pages.Port, pages.TargetPort = pagesPort, status.PagesPort, intstr.FromString(pagesPort)
-		// While NATS is away, no pod is ready, and the pages say so.
-		service.Spec.PublishNotReadyAddresses = true
 	}
 	return append(objects, service)
 }

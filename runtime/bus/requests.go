@@ -150,6 +150,9 @@ type DeadListRequest struct {
 	After int64 `json:"after,omitempty"`
 	// Limit is the most dead letters of the reply, from 1 to MaxDeadListLimit. 0: MaxDeadListLimit.
 	Limit int `json:"limit,omitempty"`
+	// Origin is the channel whose dead letters are wanted. One that names no channel is of the service's own, as every
+	// message is. Without a channel: those of all channels.
+	Origin
 }
 
 // MaxDeadListLimit is the highest number of dead letters in a reply, and the default.
@@ -159,8 +162,9 @@ const MaxDeadListLimit = 100
 type DeadListReply struct {
 	Success     bool         `json:"success"`
 	DeadLetters []DeadLetter `json:"deadLetters"`
-	// More means that there may be others with a higher ID: a reply is bounded.
+	// More means that there may be others with a higher ID: a reply is bounded. Next is After of the request for them.
 	More  bool   `json:"more"`
+	Next  int64  `json:"next,omitempty"`
 	Error string `json:"error,omitempty"`
 	Retry bool   `json:"retry,omitempty"` // as in QueryError
 }
@@ -183,6 +187,8 @@ type DeadLetter struct {
 type DeadChangeRequest struct {
 	// IDs are 1 to MaxDeadChangeIDs of those in DeadListReply.
 	IDs []int64 `json:"ids"`
+	// Origin is the channel whose dead letters they must be, as in DeadListRequest.
+	Origin
 }
 
 // MaxDeadChangeIDs is the highest number of IDs in a DeadChangeRequest: each is a transaction, for which other requests

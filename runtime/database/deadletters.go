@@ -14,27 +14,81 @@ import (
 // maxDeadFailure bounds the error of a dead letter in a reply.
 const maxDeadFailure = 300
 
+// maxDeadScan is how many dead letters are read for one request, where only those of one channel are wanted.
+const maxDeadScan = 5 * bus.MaxDeadListLimit
+
 // deadList answers bus.DeadList with dead letters of the service's own prefix.
 func (e *Engine) deadList(ctx context.Context, r Request) (any, error) {
-	var request bus.DeadListRequest
-	if err := decodeInto(r.Data, &request); err != nil {
+	var request struct {
+		bus.DeadListRequest
+		origin
+	}
+	err := decodeInto(r.Data, &request)
+	if err == nil && (request.Limit < 0 || request.Limit > bus.MaxDeadListLimit) {
+		err = fmt.Errorf("%w: limit: expected a number from 1 to %d", errInvalid, bus.MaxDeadListLimit)
+	}
+	isWanted, channelErr := e.deadLettersOf(request.origin)
+	if err = firstError(err, channelErr); err != nil {
 		return bus.DeadListReply{Error: err.Error()}, err
 	}
-	if request.Limit < 0 || request.Limit > bus.MaxDeadListLimit {
-		err := fmt.Errorf("%w: limit: expected a number from 1 to %d", errInvalid, bus.MaxDeadListLimit)
-		return bus.DeadListReply{Error: err.Error()}, err
+	reply := bus.DeadListReply{Success: true, Next: request.After}
+	stored, err := e.readDeadLetters(ctx, &reply, cmp.Or(request.Limit, bus.MaxDeadListLimit), isWanted)
+	if err == nil {
+		reply.DeadLetters, err = fittingDeadLetters(stored, r.MaxReply-deadListOverhead)
 	}
-	limit := cmp.Or(request.Limit, bus.MaxDeadListLimit)
-	stored, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, request.After, limit)
 	if err != nil {
 		return bus.DeadListReply{Error: errUnavailable, Retry: true}, fmt.Errorf("listing dead letters: %w", err)
 	}
-	rows, err := fittingDeadLetters(stored, r.MaxReply-deadListOverhead)
-	if err != nil {
-		return bus.DeadListReply{Error: errUnavailable, Retry: true}, err
+	if sent := len(reply.DeadLetters); sent < len(stored) {
+		reply.More, reply.Next = true, reply.DeadLetters[sent-1].ID
 	}
-	return bus.DeadListReply{
-		Success: true, DeadLetters: rows, More: len(rows) == limit || len(rows) < len(stored),
+	return reply, nil
+}
+
+// readDeadLetters returns the dead letters behind reply.Next that are wanted, up to a limit, and sets reply.Next to the
+// last one that it has read and reply.More.
+func (e *Engine) readDeadLetters(
+	ctx context.Context, reply *bus.DeadListReply, limit int, isWanted func(store.DeadLetter) bool,
+) (found []store.DeadLetter, err error) {
+	reply.More = true
+	for scanned := 0; reply.More && len(found) < limit && scanned < maxDeadScan; {
+		wanted := limit - len(found)
+		page, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, reply.Next, wanted)
+		if err != nil {
+			return nil, err
+		}
+		reply.More = len(page) == wanted
+		scanned += wanted
+		for _, deadLetter := range page {
+			reply.Next = deadLetter.ID
+			if isWanted(deadLetter) {
+				found = append(found, deadLetter)
+			}
+		}
+	}
+	return found, nil
+}
+
+// deadLettersOf returns a function that reports whether a dead letter is of the channel of a request, or true for all
+// if that names none. A message that names no channel, or cannot be read, is of the service's own, as it would be if it
+// could be stored.
+func (e *Engine) deadLettersOf(requested origin) (isWanted func(store.DeadLetter) bool, err error) {
+	if requested.Channel == "" {
+		return func(store.DeadLetter) bool { return true }, nil
+	}
+	channel, err := e.decoder.channel(requested)
+	if err != nil {
+		return nil, err
+	}
+	wanted := foldedChannel(channel)
+	return func(deadLetter store.DeadLetter) bool {
+		named, err := decodeObject[origin](deadLetter.Payload)
+		if err != nil {
+			named = origin{}
+		}
+		// One that is not served any more is nobody's.
+		channel, err := e.decoder.channel(named)
+		return err == nil && foldedChannel(channel) == wanted
 	}, nil
 }
 
@@ -87,19 +141,27 @@ func (e *Engine) deadDrop(ctx context.Context, r Request) (any, error) {
 
 // deadChange changes the dead letters of a bus.DeadChangeRequest, and goes on after one that fails.
 func (e *Engine) deadChange(ctx context.Context, r Request, change func(store.DeadLetter) error) (any, error) {
-	var request bus.DeadChangeRequest
+	var request struct {
+		bus.DeadChangeRequest
+		origin
+	}
 	err := decodeInto(r.Data, &request)
 	if err == nil && (len(request.IDs) == 0 || len(request.IDs) > bus.MaxDeadChangeIDs) {
 		err = fmt.Errorf("%w: ids: expected 1 to %d, got %d", errInvalid, bus.MaxDeadChangeIDs, len(request.IDs))
 	}
-	if err != nil {
+	isWanted, channelErr := e.deadLettersOf(request.origin)
+	if err = firstError(err, channelErr); err != nil {
 		return bus.DeadChangeReply{Error: err.Error()}, err
 	}
 	reply := bus.DeadChangeReply{Changed: []int64{}}
 	for _, id := range request.IDs {
 		deadLetter, err := e.deadLetter(ctx, id)
-		if err == nil {
+		switch {
+		case err != nil:
+		case isWanted(deadLetter):
 			err = change(deadLetter)
+		default:
+			err = fmt.Errorf("dead letter %d: %w; it is one of another channel", id, errNotFound)
 		}
 		switch {
 		case err == nil:

@@ -62,6 +62,59 @@ func TestDeadLettersOfARunningService(t *testing.T) {
 }
 
 // Requests about dead letters are bounded, and say what was expected.
+// Who may ask about one channel alone, such as a web page for people with tokens, must neither see nor change the dead
+// letters of another channel that shares the database. What names no channel is of the service's own.
+func TestDeadLettersOfOtherChannelsAreNeitherShownNorChanged(t *testing.T) {
+	r := newRig(t)
+	letter := func(payload string) store.DeadLetter {
+		return store.NewDeadLetter("db.message.log", "", "a reason", []byte(payload), time.Now())
+	}
+	const own, music = `"server":"https://cytu.be","channel":"movies"`, `"server":"https://cytu.be/","channel":"Music"`
+	var letters []store.DeadLetter
+	for range 520 { // more than one request looks at
+		letters = append(letters, letter(`{`+own+`,"message":1}`))
+	}
+	r.addDeadLetters(append(letters, letter(`{`+music+`,"message":"of music"}`), letter("]"), letter(`{"channel":5}`),
+		letter(`{"server":"https://elsewhere.example","channel":"music"}`))...)
+	r.ready(r.start(listing("music")))
+	list := func(about string) (found []bus.DeadLetter) {
+		after := int64(0)
+		for more := true; more; {
+			reply := ask[bus.DeadListReply](r, bus.DeadList, fmt.Sprintf(`{"after":%d%s}`, after, about))
+			if !reply.Success || reply.More && reply.Next <= after {
+				t.Fatalf("after %d: %+v", after, reply)
+			}
+			found, after, more = append(found, reply.DeadLetters...), reply.Next, reply.More
+		}
+		return found
+	}
+	if all := list(""); len(all) != 524 {
+		t.Errorf("%d in all", len(all))
+	}
+	if found := list("," + own); len(found) != 522 {
+		t.Errorf("%d of the service's own channel", len(found))
+	}
+	found := list("," + music)
+	if len(found) != 1 || !strings.Contains(found[0].Payload, "of music") {
+		t.Fatalf("of music: %+v", found)
+	}
+	first := list("")[0].ID
+	for _, suffix := range []bus.Suffix{bus.DeadDrop, bus.DeadRetry} {
+		reply := ask[bus.DeadChangeReply](r, suffix, fmt.Sprintf(`{"ids":[%d],%s}`, first, music))
+		if reply.Success || len(reply.Changed) > 0 || !strings.Contains(reply.Failed[0].Error, "not found") {
+			t.Errorf("%s of another channel: %+v", suffix, reply)
+		}
+	}
+	reply := ask[bus.DeadChangeReply](r, bus.DeadDrop, fmt.Sprintf(`{"ids":[%d],%s}`, found[0].ID, music))
+	if !reply.Success || len(list("")) != 523 {
+		t.Errorf("drop: %+v, left %d", reply, len(list("")))
+	}
+	refused := ask[bus.DeadListReply](r, bus.DeadList, `{"channel":"other"}`)
+	if refused.Success || !strings.Contains(refused.Error, "not served") {
+		t.Errorf("a channel that is not served: %+v", refused)
+	}
+}
+
 func TestRequestsAboutDeadLettersAreBounded(t *testing.T) {
 	r := newRig(t)
 	letters := make([]store.DeadLetter, 30)

@@ -26,10 +26,15 @@ type IssueOptions struct {
 	// Remove are the IDs of RoseyBots that are gone: their users, and their accounts, are removed. None may be among the
 	// RoseyBots to issue for, or another one's owner.
 	Remove []string
-	// Commands lets the command lines have bots execute commands.
+	// Commands lets the command lines and the web pages have bots execute commands.
 	Commands bool
+	// People lets the command lines export and remove what is stored about a person.
+	People bool
 	// AllowRemoval lets administrators remove the streams of manual provisioning.
 	AllowRemoval bool
+	// MaxControlLine is how many bytes of a line of the protocol the server accepts: max_control_line in its
+	// configuration. 0: DefaultMaxControlLine.
+	MaxControlLine int
 	// Now is the time of issue.
 	Now time.Time
 }
@@ -163,7 +168,7 @@ func (r *run) issueAccount(owner Bot, bots []Bot) error {
 		r.changed("account %s: created", account.Name)
 	}
 	account.Prefix, account.JetStream, account.Manual = owner.Prefix, owner.JetStream, owner.Manual
-	account.Commands, account.Removable = r.options.Commands, r.options.AllowRemoval
+	account.Commands, account.People, account.Removable = r.options.Commands, r.options.People, r.options.AllowRemoval
 	account.WebReadOnly = !slices.ContainsFunc(bots, func(b Bot) bool {
 		return b.owner() == owner.ID() && b.Web != nil && b.Web.Tokens
 	})
@@ -203,7 +208,7 @@ func (a *Account) options() (Options, error) {
 	subjects, err := bus.NewSubjects(a.Prefix)
 	return Options{
 		Subjects: subjects, JetStream: a.JetStream, Manual: a.Manual, Standby: true, Commands: a.Commands,
-		WebReadOnly: a.WebReadOnly,
+		People: a.People, WebReadOnly: a.WebReadOnly,
 	}, err
 }
 

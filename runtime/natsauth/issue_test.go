@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -401,18 +402,94 @@ const maxCredential = 4096 - 400
 // usual length, is not longer than the line of the protocol that a server accepts by default.
 func TestACredentialFitsIntoALine(t *testing.T) {
 	i := newIssuer(t, natsauth.JWTTarget)
-	i.options.Commands = true
+	i.options.Commands, i.options.People = true, true
 	bot := film("movienight")
 	bot.Web = &natsauth.Web{Tokens: true}
-	i.issue(bot)
-	state, err := natsauth.ReadState(i.dir, natsauth.JWTTarget)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, state := i.issue(bot) // which fails otherwise
 	for name, user := range state.Accounts[bot.ID()].Users {
 		t.Logf("%s: %d bytes", name, len(user.JWT))
 		if len(user.JWT) > maxCredential {
 			t.Errorf("%s: %d bytes", name, len(user.JWT))
 		}
 	}
+}
+
+// A user with which nobody could log in is not issued, and the error says what to do. With a longer line it is, for a
+// server that accepts it; one that does not would indeed refuse it. What is issued just below the limit can log in.
+func TestUsersThatCouldNotLogInAreNotIssued(t *testing.T) {
+	t.Parallel()
+	bot := film("movienight")
+	bot.ServiceSecret, bot.Web = "", &natsauth.Web{Tokens: true}
+	i := newIssuer(t, natsauth.JWTTarget)
+	err := i.tryIssue(bot)
+	for _, want := range []string{"user rosey_films_movienight_bot_db_web: ", "a Secret each", "max_control_line"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+	i.options.MaxControlLine = 8192
+	_, state := i.issue(bot)
+	user := state.Accounts[bot.ID()].Users["rosey_films_movienight_bot_db_web"]
+	if err := i.logIn(user, 8192); err != nil {
+		t.Errorf("a server that accepts the line: %v", err)
+	}
+	if err := i.logIn(user, natsauth.DefaultMaxControlLine); err == nil {
+		t.Error("a server with the default accepts it too")
+	}
+
+	i = newIssuer(t, natsauth.JWTTarget)
+	length := sort.Search(200, func(length int) bool {
+		return i.tryIssue(withPrefix(length+1)) != nil
+	})
+	if length < 10 || length == 200 {
+		t.Fatalf("the longest prefix has %d characters", length)
+	}
+	_, state = i.issue(withPrefix(length))
+	for name, user := range state.Accounts[withPrefix(0).ID()].Users {
+		if err := i.logIn(user, natsauth.DefaultMaxControlLine); err != nil {
+			t.Errorf("%s, with a JWT of %d bytes: %v", name, len(user.JWT), err)
+		}
+	}
+}
+
+// withPrefix returns a RoseyBot with a prefix of a length.
+func withPrefix(length int) natsauth.Bot {
+	bot := film("movienight")
+	bot.Prefix, bot.Web = strings.Repeat("p", length), &natsauth.Web{Tokens: true}
+	return bot
+}
+
+// tryIssue is issue without writing anything.
+func (i *issuer) tryIssue(bots ...natsauth.Bot) error {
+	i.Helper()
+	before, err := natsauth.ReadState(i.dir, i.target)
+	if err != nil {
+		i.Fatal(err)
+	}
+	_, _, err = natsauth.Issue(before, bots, i.options)
+	return err
+}
+
+// logIn logs in to a server with what was issued, as a client whose name is as long as that of any of ours.
+func (i *issuer) logIn(user *natsauth.User, maxControlLine int32) error {
+	i.Helper()
+	file := filepath.Join(i.dir, "server.conf")
+	if err := os.WriteFile(file, []byte("jetstream {}\ninclude operator.conf\n"), 0o600); err != nil {
+		i.Fatal(err)
+	}
+	configured, err := server.ProcessConfigFile(file)
+	if err != nil {
+		i.Fatal(err)
+	}
+	running := natstest.Start(i.T, func(o *server.Options) {
+		configured.Host, configured.Port, configured.NoLog, configured.NoSigs = o.Host, o.Port, true, true
+		configured.StoreDir, configured.MaxControlLine = i.TempDir(), maxControlLine
+		*o = *configured
+	})
+	conn, err := nats.Connect(running.URL(), nats.UserJWTAndSeed(user.JWT, user.Seed),
+		nats.Name("rosey database "+strings.Repeat("c", 30)))
+	if err == nil {
+		conn.Close()
+	}
+	return err
 }

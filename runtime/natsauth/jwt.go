@@ -2,6 +2,7 @@ package natsauth
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
+
+	"rosey.dev/rosey/runtime/bus"
 )
 
 // ensureOperator creates the operator, which signs accounts, and the system account, which the server needs.
@@ -147,7 +150,53 @@ func (r *run) signUser(account *Account, name string, user *User, p Permissions)
 	if user.JWT, err = claims.Encode(signer.pair); err != nil {
 		return fmt.Errorf("signing user %s: %w", name, err)
 	}
-	return nil
+	return r.checkLine(name, user)
+}
+
+const (
+	// DefaultMaxControlLine is how many bytes of a line of the protocol a NATS server accepts by default.
+	DefaultMaxControlLine = 4096
+	// maxConnectRest is the most that CONNECT has beside the JWT: a signature, the name of the client, and options.
+	maxConnectRest = 400
+)
+
+// LoginLine returns how many bytes a line of the protocol needs with which a user logs in by a JWT. That of a user with
+// plugins has no permissions in it: the key that signs it has them.
+func LoginLine(of ServerUser) (int, error) {
+	account, err := newKey(nkeys.CreateAccount)
+	if err != nil {
+		return 0, err
+	}
+	user, err := newKey(nkeys.CreateUser)
+	if err != nil {
+		return 0, err
+	}
+	claims := jwt.NewUserClaims(user.public)
+	claims.Name = of.Name
+	if !slices.Contains(of.Roles, bus.PluginRole) {
+		claims.Permissions = jwtPermissions(of.Options.For(of.Roles...))
+	}
+	token, err := claims.Encode(account.pair)
+	if err != nil {
+		return 0, fmt.Errorf("signing user %s: %w", of.Name, err)
+	}
+	return len(token) + maxConnectRest, nil
+}
+
+// checkLine returns an error if a server would refuse the line with which a user logs in, which has the JWT with all
+// permissions in it.
+func (r *run) checkLine(name string, user *User) error {
+	line, most := len(user.JWT)+maxConnectRest, cmp.Or(r.options.MaxControlLine, DefaultMaxControlLine)
+	if line <= most {
+		return nil
+	}
+	remedy := "set a shorter spec.nats.subjectPrefix"
+	if len(user.Roles) > 1 {
+		remedy = "give bot, database service and web page a Secret each, " + remedy
+	}
+	return fmt.Errorf("user %s: with its permissions, a line of %d bytes is needed to log in, and the server accepts "+
+		"%d: %s, or set max_control_line in the server's configuration, and --max-control-line to the same",
+		name, line, most, remedy)
 }
 
 // signer returns the key that signs the JWT of a user: that of the account, or for plugins one of their own.

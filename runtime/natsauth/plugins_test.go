@@ -322,6 +322,7 @@ func TestManyPluginsLogIn(t *testing.T) {
 		if bot.Plugins, err = natsauth.PluginUsers(channel, configured); err != nil {
 			i.Fatal(err)
 		}
+		i.options.MaxControlLine = 8192 // for the bot; the users of plugins need no more than the default
 		_, state := i.issue(bot)
 		account := state.Accounts[bot.ID()]
 		user := account.Users[account.Name+"_plugins"]

@@ -47,11 +47,12 @@ type Signed struct {
 type Account struct {
 	Name string `json:"name"`
 	*Signed
-	// Prefix, JetStream, Manual, Commands and WebReadOnly make the Options of the permissions.
+	// Prefix, JetStream, Manual, Commands, People and WebReadOnly make the Options of the permissions.
 	Prefix      string `json:"prefix"`
 	JetStream   string `json:"jetStream"`
 	Manual      bool   `json:"manual,omitempty"`
 	Commands    bool   `json:"commands,omitempty"`
+	People      bool   `json:"people,omitempty"`
 	WebReadOnly bool   `json:"webReadOnly,omitempty"`
 	// Removable lets an administrator remove stream, consumer and bucket although Manual is set: see refusals.
 	Removable bool `json:"removable,omitempty"`

@@ -6,7 +6,8 @@
 //   - HealthPath is for the kubelet's liveness probe. It always returns 200 while the process can respond, regardless
 //     of its checks: a restart would not bring back a NATS server.
 //   - ReadyPath is for the readiness probe and returns 503 while a check is not OK. Its body is the reason and the
-//     message on one line, which the kubelet shows in the events of the pod.
+//     message on one line, which the kubelet shows in the events of the pod. That of `rosey web` returns 200 while the
+//     pages are served, which say what is missing: nobody could read that if their Service left the pod out.
 //   - StatusPath is for the operator and `rosey status`: the status.Report as JSON.
 //   - MetricsPath is for Prometheus.
 //   - StatePath and ProcessPath are for who runs the process: the report, the channel as the bot sees it, and the

@@ -28,6 +28,9 @@ type Server struct {
 	// Checks are what the process needs. They are called at every request for the report. The first that is not OK
 	// determines the reason of the report.
 	Checks []func() status.Check
+	// ReadyWhileServing makes ReadyPath return 200 whatever the checks say: the process works without what it needs, and
+	// tells those whom it serves what is missing.
+	ReadyWhileServing bool
 	// Leader returns the pod that leads, as far as this process knows. Nil: there is no election.
 	Leader func() string
 	// Served returns the channels that a database service serves, and why it does not serve others that its configuration
@@ -161,7 +164,7 @@ func withSecurityHeaders(next http.Handler) http.Handler {
 func (s Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	report := s.Report()
 	code := http.StatusOK
-	if !report.Ready {
+	if !report.Ready && !s.ReadyWhileServing {
 		code = http.StatusServiceUnavailable
 	}
 	line := status.Printable(string(report.Reason) + ": " + report.Message)

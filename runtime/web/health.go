@@ -71,9 +71,10 @@ func (s *Server) renderHealth(w http.ResponseWriter, r *http.Request, problem st
 // shownDeadLetters is how many dead letters a page has.
 const shownDeadLetters = 20
 
-// deadLetters returns the dead letters behind the one with an ID.
+// deadLetters returns the dead letters of the channel behind the one with an ID: whoever has a token here need not
+// know, and must not drop, what was said in other channels that share the database.
 func (s *Server) deadLetters(ctx context.Context, after string) (reply bus.DeadListReply, problem string) {
-	request := bus.DeadListRequest{Limit: shownDeadLetters}
+	request := bus.DeadListRequest{Limit: shownDeadLetters, Origin: s.origin()}
 	if after != "" {
 		id, err := strconv.ParseInt(after, 10, 64)
 		if err != nil || id < 0 {
@@ -92,8 +93,8 @@ func (v *healthView) fillDead(reply bus.DeadListReply, problem string) {
 	for _, one := range reply.DeadLetters {
 		v.Dead = append(v.Dead, deadLetter{one})
 	}
-	if reply.More && len(v.Dead) > 0 {
-		v.Next = queryOf(url.Values{"after": {strconv.FormatInt(v.Dead[len(v.Dead)-1].ID, 10)}})
+	if reply.More {
+		v.Next = queryOf(url.Values{"after": {strconv.FormatInt(reply.Next, 10)}})
 	}
 }
 
@@ -107,7 +108,7 @@ func (s *Server) postDead(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var reply bus.DeadChangeReply
-	err = s.ask(r.Context(), suffix, bus.DeadChangeRequest{IDs: []int64{id}}, &reply)
+	err = s.ask(r.Context(), suffix, bus.DeadChangeRequest{IDs: []int64{id}, Origin: s.origin()}, &reply)
 	s.logUnexpected(r.Context(), "changing a dead letter", err)
 	problem, code := explain(err)
 	if len(reply.Failed) > 0 {

@@ -186,8 +186,9 @@ func (s *Server) belowBasePath(next http.Handler) http.Handler {
 	})
 }
 
-// shutdownTimeout bounds the wait for responses that are in progress when the server stops.
-const shutdownTimeout = 2 * time.Second
+// shutdownTimeout bounds the wait for responses that are in progress when the server stops, such as a download. With
+// the time for which a pod waits before, it is less than what the kubelet grants.
+const shutdownTimeout = 10 * time.Second
 
 // Serve serves the pages until ctx ends. It closes the listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {

@@ -56,6 +56,26 @@ install_prometheus() {
   rm -rf "$unpacked"
 }
 
+# install_proxies unpacks Debian's Caddy and nginx into the cache: installed, the packages would start servers.
+install_proxies() {
+  local programs=$test_tools/proxies unpacked package
+  [ ! -x "$programs/nginx" ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    leave_out "the web page behind Caddy and nginx: Debian's packages are needed"
+    return
+  fi
+  say "downloading Caddy and nginx"
+  unpacked=$(mktemp -d)
+  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq caddy nginx) &>/dev/null &&
+    for package in "$unpacked"/*.deb; do dpkg-deb --extract "$package" "$unpacked" || break; done &&
+    [ -x "$unpacked/usr/bin/caddy" ] && [ -x "$unpacked/usr/sbin/nginx" ]; then
+    mkdir -p "$programs" && mv "$unpacked/usr/bin/caddy" "$unpacked/usr/sbin/nginx" "$programs/"
+  else
+    leave_out "the web page behind Caddy and nginx: apt-get cannot download them"
+  fi
+  rm -rf "$unpacked"
+}
+
 # apt_install PACKAGE...: Debian's PostgreSQL package creates a database and starts a server. The tests start their own.
 apt_install() (
   no_server=/etc/postgresql-common/createcluster.d/rosey-tests.conf
