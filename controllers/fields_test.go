@@ -68,7 +68,10 @@ func fullBot() *v1alpha1.RoseyBot {
 	cooldown := v1alpha1.CommandCooldown{UserSeconds: new(int32(3)), ChannelSeconds: new(int32(4))}
 	spec.Commands = v1alpha1.Commands{
 		Prefix: ".", Chat: new(true), PM: new(true), Cooldown: cooldown, Ignore: []v1alpha1.UserName{"OtherBot"},
-		Overrides: map[string]v1alpha1.CommandOverride{"seen": {Disabled: true}},
+		Overrides: []v1alpha1.CommandOverride{{
+			Command: "seen", Disabled: true, Name: "where", Rank: new(int32(1)), Cooldown: cooldown,
+			Allow: []v1alpha1.UserName{"alice"}, Deny: []v1alpha1.UserName{"bob"},
+		}},
 	}
 	return bot
 }

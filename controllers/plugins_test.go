@@ -50,8 +50,8 @@ func TestPluginsSchema(t *testing.T) {
 		},
 		"direct, command": {without("nats", "mode: Direct", "commands: {prefix: '.'}"), ""},
 		"overrides": {
-			with("commands: {overrides: {dice.roll: {name: r, rank: 2, allow: [a], deny: [b], cooldown: {channelSeconds: 9}}," +
-				" seen: {disabled: true}}}"), "",
+			with("commands: {overrides: [{command: dice.roll, name: r, rank: 2, allow: [a], deny: [b]," +
+				" cooldown: {channelSeconds: 9}}, {command: seen, disabled: true}]}"), "",
 		},
 		"direct": {
 			without("nats", "mode: Direct", "plugins: [{name: dice, builtin: dice}]"), "plugins: expected none in mode Direct",
@@ -94,12 +94,12 @@ func TestPluginsSchema(t *testing.T) {
 		},
 		"prefix":          {with("commands: {prefix: /}"), "do not begin with '/', for example !"},
 		"prefix of words": {with("commands: {prefix: 'a b'}"), "expected 1 to 5 characters without space"},
-		"override":        {with("commands: {overrides: {'a b': {}}}"), "expected the names of commands as keys"},
-		"other name":      {with("commands: {overrides: {a: {name: 'b c'}}}"), "expected 1 to 30 characters without spaces"},
+		"override":        {with("commands: {overrides: [{command: a b}]}"), "expected the name of a command"},
+		"other name":      {with("commands: {overrides: [{command: a, name: b c}]}"), "expected 1 to 30 characters"},
 		"user":            {with("commands: {ignore: ['a b']}"), "expected names of users"},
 		"cooldown":        {with("commands: {cooldown: {userSeconds: 3601}}"), "expected at most 3600 seconds"},
 		"own cooldown": {
-			with("commands: {overrides: {a: {cooldown: {userSeconds: 604801}}}}"), "should be less than or equal to 604800",
+			with("commands: {overrides: [{command: a, cooldown: {userSeconds: 604801}}]}"), "less than or equal to 604800",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -332,7 +332,7 @@ func TestPluginsAreAvailableWhenTheBotHasReadTheChange(t *testing.T) {
 	bot := made.RoseyBot
 	change(t, bot, func() {
 		bot.Spec.Plugins[1].Grants = &v1alpha1.PluginGrants{Say: true}
-		bot.Spec.Commands.Overrides = map[string]v1alpha1.CommandOverride{"roll": {Disabled: true}}
+		bot.Spec.Commands.Overrides = []v1alpha1.CommandOverride{{Command: "roll", Disabled: true}}
 	})
 	rollOut(t, bot)
 	waitExpected(t, bot,

@@ -29,12 +29,12 @@ type Commands struct {
 	// +kubebuilder:validation:XValidation:rule="(!has(self.userSeconds) || self.userSeconds <= 3600) && (!has(self.channelSeconds) || self.channelSeconds <= 3600)",message="expected at most 3600 seconds; that of one command, in overrides, can be longer"
 	Cooldown CommandCooldown `json:"cooldown,omitzero"`
 
-	// overrides change commands, whatever the bot or a plugin declares about them. The key is the name of a command, or
-	// PLUGIN.COMMAND.
+	// overrides change commands, whatever the bot or a plugin declares about them.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=100
-	// +kubebuilder:validation:XValidation:rule="self.all(name, name.size() <= 61 && name.matches('^([a-z0-9]{1,30}[.])?[a-z0-9_-]{1,30}$'))",message="expected the names of commands as keys, or PLUGIN.COMMAND: lower case letters, digits, '-' and '_'"
-	Overrides map[string]CommandOverride `json:"overrides,omitempty"`
+	// +listType=map
+	// +listMapKey=command
+	// +kubebuilder:validation:MaxItems=100
+	Overrides []CommandOverride `json:"overrides,omitempty"`
 
 	// ignore are users whose lines call no command, such as other bots.
 	// +optional
@@ -60,6 +60,13 @@ type CommandCooldown struct {
 
 // CommandOverride changes a command.
 type CommandOverride struct {
+	// command is the declared name of the command, or PLUGIN.COMMAND for that of one plugin.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=61
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]{1,30}[.])?[a-z0-9_-]{1,30}$')",message="expected the name of a command, or PLUGIN.COMMAND: lower case letters, digits, '-' and '_'"
+	Command string `json:"command,omitempty"`
+
 	// disabled specifies that nobody can give the command. Defaults to false.
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`

@@ -218,9 +218,9 @@ func (in *Commands) DeepCopyInto(out *Commands) {
 	in.Cooldown.DeepCopyInto(&out.Cooldown)
 	if in.Overrides != nil {
 		in, out := &in.Overrides, &out.Overrides
-		*out = make(map[string]CommandOverride, len(*in))
-		for key, val := range *in {
-			(*out)[key] = *val.DeepCopy()
+		*out = make([]CommandOverride, len(*in))
+		for i := range *in {
+			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
 	if in.Ignore != nil {

@@ -2,7 +2,7 @@ package manifests_test
 
 import (
 	"encoding/json"
-	"maps"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -136,11 +136,10 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 		func(value *v1alpha1.Commands, fill randfill.Continue) {
 			fill.FillNoCustom(value)
 			value.Prefix = []string{"", "!", ".", "!!"}[fill.Intn(4)]
-			named := map[string]v1alpha1.CommandOverride{}
-			for _, name := range slices.Sorted(maps.Keys(value.Overrides)) {
-				named[sanitize(name, lower, 30)] = value.Overrides[name]
+			for i := range value.Overrides {
+				value.Overrides[i].Command = fmt.Sprintf("command%d", i)
 			}
-			value.Overrides, value.Ignore = named, slices.Compact(value.Ignore)
+			value.Ignore = slices.Compact(value.Ignore)
 		},
 		func(value *v1alpha1.Limits, fill randfill.Continue) {
 			if text, err := json.Marshal(config.Limits{}.WithDefaults()); err == nil && fill.Bool() {

@@ -128,7 +128,14 @@ func commandsConfig(bot *v1alpha1.RoseyBot) config.Commands {
 	content.CooldownSeconds = intOf(spec.Cooldown.UserSeconds)
 	content.ChannelCooldownSeconds = intOf(spec.Cooldown.ChannelSeconds)
 	overlay(spec.Ignore, &content.Ignore)
-	overlay(spec.Overrides, &content.Overrides)
+	for _, one := range spec.Overrides {
+		var override config.CommandOverride
+		overlay(one, &override)
+		if content.Overrides == nil {
+			content.Overrides = map[string]config.CommandOverride{}
+		}
+		content.Overrides[one.Command] = override
+	}
 	return content
 }
 
