@@ -132,6 +132,8 @@ type workload struct {
 	readyWhileServing bool
 	// served returns the channels that the database service serves, and those that it refuses. Nil: there is no service.
 	served func() (channels []string, refused map[string]string)
+	// streamWaiting is process.Server.StreamWaiting.
+	streamWaiting func() *uint64
 	// lastBackup returns when the newest backup was made. Nil: the workload has no database.
 	lastBackup func() time.Time
 	// liveFiles and plugins are those of process.Server.
@@ -162,7 +164,7 @@ func (c *component) run(ctx context.Context, work workload) error {
 		Component: c.name, Version: buildVersion(), Started: c.started,
 		Checks: work.checks, ReadyWhileServing: work.readyWhileServing, Leader: work.leader, Served: work.served,
 		LastBackup: work.lastBackup, Channel: work.channel, LiveFiles: work.liveFiles, Plugins: work.plugins,
-		Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
+		StreamWaiting: work.streamWaiting, Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
 	}
 	if work.pages != nil {
 		server.Pages, server.Private = work.pages.Handler(), work.pages.Private

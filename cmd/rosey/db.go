@@ -51,7 +51,7 @@ func (c *component) runService(ctx context.Context) error {
 	service := c.newService(conn, c.newBinding(conn), newServiceProcessors().handling)
 	return c.run(ctx, workload{
 		run: service.Run, checks: serviceChecks(service), served: servedChannels(service),
-		lastBackup: service.LastBackup, conn: conn,
+		streamWaiting: service.StreamWaiting, lastBackup: service.LastBackup, conn: conn,
 	})
 }
 

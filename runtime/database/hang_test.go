@@ -63,8 +63,13 @@ func TestAServiceEndsWhileItsServerHangs(t *testing.T) {
 	if pending, unacknowledged := waiting(); pending+uint64(unacknowledged) != 1 {
 		t.Errorf("the stream has %d events to deliver and %d to be acknowledged, want one", pending, unacknowledged)
 	}
+	if waits := s.StreamWaiting(); waits != nil {
+		t.Errorf("%d events wait for a service that has ended", *waits)
+	}
 	thaw()
-	r.startWithStream(withPostgres)
+	if waits := r.startWithStream(withPostgres).StreamWaiting(); waits == nil || *waits != 1 {
+		t.Errorf("%v events wait, expected 1", waits)
+	}
 	r.waitUntilStreamStored()
 	opened, err := open(t.Context())
 	if err != nil {

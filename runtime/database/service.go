@@ -147,6 +147,10 @@ func (s *Service) EventsCheck() status.Check {
 // LastBackup returns when the newest backup was made. Zero: there is none.
 func (s *Service) LastBackup() time.Time { return s.engine.LastBackup() }
 
+// StreamWaiting returns how many events are in the stream that are not stored yet, as of some seconds ago. Nil: the
+// service takes its events from no stream, or has not read the state of the stream yet.
+func (s *Service) StreamWaiting() *uint64 { return s.stream.waiting.Load() }
+
 // Channels returns the names of the channels that the service serves, as status.ChannelName makes them.
 func (s *Service) Channels() []string { return s.engine.channels.current.Load().names() }
 

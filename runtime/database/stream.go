@@ -40,6 +40,7 @@ type streamConsumer struct {
 	consuming *status.Recorder                // not OK while the stream's events may not be consumed, or not be read again
 	lost      atomic.Uint64                   // events that the stream removed before they were stored
 	lostUntil atomic.Uint64                   // the last sequence that lost includes
+	waiting   atomic.Pointer[uint64]          // events of the stream that are not stored; nil: unknown, or there is none
 	request   atomic.Pointer[consumerRequest] // the latest that had a consumer; nil: events do not come from a stream
 }
 
@@ -63,6 +64,7 @@ func (c *streamConsumer) consume(
 	}
 	durable := request.consumer
 	c.note(request)
+	defer c.waiting.Store(nil)
 	// Before anything is delivered, because only what was not delivered can be lost.
 	var state *jetstream.ConsumerInfo
 	err = c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) (err error) {
@@ -193,6 +195,7 @@ func (c *streamConsumer) readBacklog(
 	}
 	c.metrics.pending.Set(float64(state.NumPending))
 	c.metrics.unacknowledged.Set(float64(state.NumAckPending))
+	c.waiting.Store(new(state.NumPending + uint64(max(state.NumAckPending, 0))))
 	// Delivered messages are in a service's memory, so they are not lost with the stream's copy.
 	known := max(state.AckFloor.Stream, state.Delivered.Stream, c.lostUntil.Load())
 	if first := info.State.FirstSeq; first > known+1 {

@@ -36,6 +36,8 @@ type Server struct {
 	// Served returns the channels that a database service serves, and why it does not serve others that its configuration
 	// lists. Nil: this process has no database service.
 	Served func() (channels []string, refused map[string]string)
+	// StreamWaiting returns Report.StreamWaiting. Nil: this process has no database service.
+	StreamWaiting func() *uint64
 	// LastBackup returns when the newest backup of the database was made, and zero if there is none. Nil: this process
 	// makes none.
 	LastBackup func() time.Time
@@ -76,6 +78,9 @@ func (s Server) Report() status.Report {
 	}
 	if s.Served != nil {
 		report.Channels, report.RefusedChannels = s.Served()
+	}
+	if s.StreamWaiting != nil {
+		report.StreamWaiting = s.StreamWaiting()
 	}
 	if s.Telemetry != nil {
 		report.Telemetry = s.Telemetry()

@@ -79,6 +79,9 @@ type Report struct {
 	Channels []string `json:"channels,omitempty"`
 	// RefusedChannels are the channels that its configuration lists and that it does not serve, with the reasons.
 	RefusedChannels map[string]string `json:"refusedChannels,omitempty"`
+	// StreamWaiting is how many events are in the stream that are not stored yet, as a database service has read it some
+	// seconds ago. Nil: it takes its events from no stream.
+	StreamWaiting *uint64 `json:"streamWaiting,omitempty"`
 	// LastBackup is when the newest backup of an SQLite database was made. Zero: there is none.
 	LastBackup time.Time `json:"lastBackup,omitzero"`
 	// Telemetry is why traces cannot be sent. Empty: they are sent, or are to be sent nowhere. The process does its job

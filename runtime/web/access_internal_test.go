@@ -255,6 +255,8 @@ func TestANameWithASlashKeepsThePageInItsPlace(t *testing.T) {
 		t.Errorf("asked to log in at %q", at)
 	}
 	response, _ = send(t, served, http.MethodPost, "/login", "token="+aliceToken+"&next="+next)
+	check := strings.TrimPrefix(response.Header.Get("Location"), ".")
+	response, _ = send(t, served, http.MethodGet, check, "", tokenHeader, aliceToken)
 	if at := response.Header.Get("Location"); at != "./people/x%2Fy%3Fz" {
 		t.Errorf("after the login: %q", at)
 	}

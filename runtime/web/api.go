@@ -88,7 +88,7 @@ func query[Q, R any](
 		err := s.ask(r.Context(), suffix, request, &reply)
 		s.logUnexpected(r.Context(), "the API", err)
 		if message, code := explain(err); err != nil {
-			s.fail(w, r, code, message)
+			s.fail(w, r, code, inMilliseconds(message))
 			return
 		}
 		if problem := finish(r, &reply); problem.code != 0 {
@@ -97,6 +97,16 @@ func query[Q, R any](
 		}
 		writeJSON(w, http.StatusOK, reply)
 	}
+}
+
+// inMilliseconds names the parameters of the API in an error that names the fields of a request, which has seconds.
+func inMilliseconds(message string) string {
+	for _, field := range []string{"from", "to"} {
+		if rest, found := strings.CutPrefix(message, field+":"); found {
+			return field + "_ms:" + rest
+		}
+	}
+	return message
 }
 
 // whole is for replies that are passed on as they are.

@@ -197,6 +197,24 @@ func TestErrorsOfTheAPIAreJSON(t *testing.T) {
 	}
 }
 
+func TestOtherMethodsAreNotAllowed(t *testing.T) {
+	t.Parallel()
+	served, _ := newPeer(t, public())
+	for target, allowed := range map[string]string{
+		"/api/v1/outbound": "GET, HEAD, POST", "/api/v1/outbound/7": "DELETE", "/api/v1/state": "GET, HEAD",
+		"/api/v1/people/nora": "GET, HEAD", "/api/say": "POST", "/api/tokens": "GET, HEAD, POST", "/chat": "GET, HEAD",
+		"/logout": "POST", "/": "GET, HEAD", "/people/nora": "GET, HEAD",
+	} {
+		response, body := send(t, served, http.MethodPut, target, "{}", tokenHeader, aliceToken)
+		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != allowed {
+			t.Errorf("PUT %s: %d, Allow %q", target, response.StatusCode, response.Header.Get("Allow"))
+		}
+		if isJSON := json.Valid([]byte(body)); isJSON != strings.HasPrefix(target, apiRoot) {
+			t.Errorf("PUT %s: %s", target, body)
+		}
+	}
+}
+
 func TestNamesAreForThoseWhoMayReadAboutPersons(t *testing.T) {
 	t.Parallel()
 	settings := public()

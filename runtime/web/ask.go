@@ -98,13 +98,25 @@ func (s *Server) askInTurn(
 // request is ask without a turn, for what no reader asks for.
 func (s *Server) request(ctx context.Context, suffix bus.Suffix, in, out any) error {
 	reply := answer{out: out}
-	if err := s.requests.Request(ctx, suffix, in, &reply); err != nil {
-		return err
+	err := s.requests.Request(ctx, suffix, in, &reply)
+	if err == nil && reply.problem != nil {
+		err = reply.problem
 	}
-	if reply.problem != nil {
-		return reply.problem
+	if suffix != bus.ChannelGet(s.options.Channel.Name) { // which the bot answers
+		s.noteDatabase(err)
 	}
-	return nil
+	return err
+}
+
+// noteDatabase remembers whether the database answers, as far as the error of a request to it tells.
+func (s *Server) noteDatabase(err error) {
+	problem, isProblem := errors.AsType[*QueryProblem](err)
+	switch {
+	case err == nil, isProblem && !problem.retry:
+		s.live.noteDatabase(true, time.Now())
+	case isProblem, errors.Is(err, bus.ErrNotConnected), errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply):
+		s.live.noteDatabase(false, time.Now())
+	}
 }
 
 // origin is the channel of the pages, for requests.
@@ -126,10 +138,10 @@ func explain(err error) (message string, code int) {
 	case errors.Is(err, errBusy):
 		return "Too many others are reading or searching. Try again in a moment.", http.StatusServiceUnavailable
 	case errors.Is(err, bus.ErrNotConnected):
-		return "The page cannot reach the bot at the moment, so it cannot show what is kept. It tries again by itself.",
+		return "The page cannot reach the bot at the moment, so it cannot show what is kept.",
 			http.StatusServiceUnavailable
 	case errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply):
-		return "The database does not answer at the moment, so what is kept cannot be shown. Reload the page in a moment.",
+		return "The database does not answer at the moment, so what is kept cannot be shown.",
 			http.StatusServiceUnavailable
 	case denied:
 		return "These pages may not do that: their NATS user lacks the permission. Whoever runs the bot can grant it.",

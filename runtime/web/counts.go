@@ -38,6 +38,8 @@ type series struct {
 type mark struct {
 	At    int64  `json:"at"` // Unix seconds
 	Label string `json:"label"`
+	// Kind is "film" or "join".
+	Kind string `json:"kind"`
 }
 
 const (
@@ -47,18 +49,18 @@ const (
 	maxMarks = 40
 )
 
-// counts returns how many people there were.
-func (s *Server) counts(ctx context.Context) (bus.UserCountsReply, error) {
-	var reply bus.UserCountsReply
-	request := bus.UserCountsRequest{Origin: s.origin(), Points: 288}
+// counts returns how many people there were in the last day, and, for those who may read about single persons, who came
+// and went.
+func (s *Server) counts(r *http.Request, points int) (reply bus.UserCountsReply, err error) {
+	request := bus.UserCountsRequest{Origin: s.origin(), Points: points, Joins: s.allows(ForPeople, r)}
 	request.From.Time = time.Now().Add(-countsSpan)
-	err := s.ask(ctx, bus.QueryUserCounts, request, &reply)
-	s.logUnexpected(ctx, "people over time", err)
+	err = s.ask(r.Context(), bus.QueryUserCounts, request, &reply)
+	s.logUnexpected(r.Context(), "people over time", err)
 	return reply, err
 }
 
 func (s *Server) serveCountsChart(w http.ResponseWriter, r *http.Request) {
-	reply, err := s.counts(r.Context())
+	reply, err := s.counts(r, 290) // steps of five minutes
 	if message, code := explain(err); err != nil {
 		s.fail(w, r, code, message)
 		return
@@ -70,7 +72,7 @@ func (s *Server) serveCountsChart(w http.ResponseWriter, r *http.Request) {
 		shown.Series[1].Values = append(shown.Series[1].Values, point.Connected)
 	}
 	if len(shown.X) > 0 {
-		shown.Marks = s.filmMarks(r.Context(), shown.X[0])
+		shown.Marks = append(s.filmMarks(r.Context(), shown.X[0]), joinMarks(reply.Joins)...)
 	}
 	writeJSON(w, http.StatusOK, shown)
 }
@@ -85,7 +87,21 @@ func (s *Server) filmMarks(ctx context.Context, from int64) (marks []mark) {
 	}
 	for _, item := range reply.Items {
 		if item.Seconds == 0 || item.Seconds >= minMarked {
-			marks = append(marks, mark{At: item.AtMS / 1000, Label: status.OneLine(item.Title, maxShownText)})
+			marks = append(marks, mark{
+				At: item.AtMS / 1000, Label: status.OneLine(item.Title, maxShownText), Kind: "film",
+			})
+		}
+	}
+	return marks
+}
+
+// joinMarks returns when people came.
+func joinMarks(joins []bus.JoinItem) (marks []mark) {
+	for _, item := range joins {
+		if item.Joined {
+			marks = append(marks, mark{
+				At: item.AtMS / 1000, Label: status.OneLine(item.Username, maxShownText), Kind: "join",
+			})
 		}
 	}
 	return marks
@@ -103,11 +119,7 @@ type countsView struct {
 
 func (s *Server) serveCounts(w http.ResponseWriter, r *http.Request) {
 	var content countsView
-	var reply bus.UserCountsReply
-	request := bus.UserCountsRequest{Origin: s.origin(), Points: 48, Joins: s.allows(ForPeople, r)}
-	request.From.Time = time.Now().Add(-countsSpan)
-	err := s.ask(r.Context(), bus.QueryUserCounts, request, &reply)
-	s.logUnexpected(r.Context(), "people over time", err)
+	reply, err := s.counts(r, 50) // steps of half an hour
 	message, code := explain(err)
 	content.Problem, content.Items, content.Joins = message, reply.Items, reply.Joins
 	slices.Reverse(content.Items)

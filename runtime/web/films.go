@@ -22,9 +22,8 @@ type filmsView struct {
 	// CountedFromMS is as in bus.MediaReply: only plays since then are counted. 0: all are.
 	CountedFromMS int64
 	// Tabs are the lists that a reader may choose.
-	Tabs []filmsTab
-	// First and Next are the queries of other pages. Empty: there is none.
-	First, Next template.URL
+	Tabs  []filmsTab
+	Pages pageLinks
 }
 
 type filmsTab struct {
@@ -43,16 +42,13 @@ var filmLists = []struct {
 	{bus.MediaByUser, "Who queues most", ForPeople},
 }
 
-// values returns the query of a list and a place in it.
-func (v filmsView) values(by bus.MediaBy, cursor string) template.URL {
+// values returns the query of a list.
+func (v filmsView) values(by bus.MediaBy) url.Values {
 	values := url.Values{"by": {string(by)}}
 	if v.Person != "" && by != bus.MediaByUser {
 		values.Set("person", v.Person)
 	}
-	if cursor != "" {
-		values.Set("cursor", cursor)
-	}
-	return queryOf(values)
+	return values
 }
 
 func (s *Server) serveFilms(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +65,7 @@ func (s *Server) serveFilms(w http.ResponseWriter, r *http.Request) {
 	for _, list := range filmLists {
 		if s.allows(list.access, r) {
 			content.Tabs = append(content.Tabs, filmsTab{
-				Title: list.title, Query: content.values(list.by, ""), Current: list.by == content.By,
+				Title: list.title, Query: queryOf(content.values(list.by)), Current: list.by == content.By,
 			})
 		}
 	}
@@ -89,12 +85,7 @@ func (s *Server) fillFilms(r *http.Request, content *filmsView, cursor string) (
 	s.logUnexpected(r.Context(), "films", err)
 	content.Problem, code = explain(err)
 	content.Items, content.CountedFromMS = reply.Items, reply.CountedFromMS
-	if reply.Next != "" {
-		content.Next = content.values(content.By, reply.Next)
-	}
-	if cursor != "" {
-		content.First = content.values(content.By, "")
-	}
+	content.Pages = linkPages("More films", "films", content.values(content.By), "cursor", cursor, reply.Next)
 	return code
 }
 

@@ -23,6 +23,7 @@ const (
 	dayTime   timeKind = "day"   // the day and the time
 	clockTime timeKind = "clock" // the time of day alone
 	dateTime  timeKind = "date"  // the day alone
+	sinceTime timeKind = "since" // the time of day, with the day if that is not today
 )
 
 // timeElement returns a time that rosey.js shows in the reader's zone: <time data-time="KIND">. ms is in milliseconds
@@ -38,7 +39,7 @@ func timeElement(kind timeKind, ms int64) template.HTML {
 		text = at.Format("15:04")
 	case dateTime:
 		text = at.Format("2006-01-02")
-	case dayTime:
+	case dayTime, sinceTime:
 	}
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" data-time="%s">%s</time>`, //nolint:gosec // numbers alone
 		at.Format(time.RFC3339), kind, text))
@@ -47,6 +48,7 @@ func timeElement(kind timeKind, ms int64) template.HTML {
 func dayOf(ms int64) template.HTML   { return timeElement(dayTime, ms) }
 func clockOf(ms int64) template.HTML { return timeElement(clockTime, ms) }
 func dateOf(ms int64) template.HTML  { return timeElement(dateTime, ms) }
+func sinceOf(ms int64) template.HTML { return timeElement(sinceTime, ms) }
 
 // dayIn returns the day of a time in a zone that is some minutes ahead of UTC.
 func dayIn(ms int64, zone int) string {

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,8 +28,7 @@ type healthView struct {
 	// DeadProblem is why dead letters cannot be shown or changed.
 	DeadProblem string
 	Dead        []deadLetter
-	// Next is the query of the page of the dead letters behind these. Empty: there are no more.
-	Next template.URL
+	Pages       pageLinks
 }
 
 // deadLetter is a message that could not be stored. Payload is its beginning.
@@ -61,7 +59,12 @@ func (s *Server) renderHealth(w http.ResponseWriter, r *http.Request, problem st
 		return strings.Compare(string(a.Report.Component)+a.Instance, string(b.Report.Component)+b.Instance)
 	})
 	content.Processes = processes
-	content.fillDead(s.deadLetters(r.Context(), r.URL.Query().Get("after")))
+	after := r.URL.Query().Get("after")
+	reply, deadProblem, deadCode := s.deadLetters(r.Context(), after)
+	content.fillDead(reply, deadProblem, after)
+	if deadCode == http.StatusBadRequest && code == http.StatusOK {
+		code = deadCode
+	}
 	if problem != "" {
 		content.DeadProblem = problem
 	}
@@ -73,29 +76,33 @@ const shownDeadLetters = 20
 
 // deadLetters returns the dead letters of the channel behind the one with an ID: whoever has a token here need not
 // know, and must not drop, what was said in other channels that share the database.
-func (s *Server) deadLetters(ctx context.Context, after string) (reply bus.DeadListReply, problem string) {
+func (s *Server) deadLetters(ctx context.Context, after string) (
+	reply bus.DeadListReply, problem string, code int,
+) {
 	request := bus.DeadListRequest{Limit: shownDeadLetters, Origin: s.origin()}
 	if after != "" {
 		id, err := strconv.ParseInt(after, 10, 64)
 		if err != nil || id < 0 {
-			return reply, "after: expected the number of a dead letter."
+			return reply, "after: expected the number of a dead letter.", http.StatusBadRequest
 		}
 		request.After = id
 	}
 	err := s.ask(ctx, bus.DeadList, request, &reply)
 	s.logUnexpected(ctx, "dead letters", err)
-	problem, _ = explain(err)
-	return reply, problem
+	problem, code = explain(err)
+	return reply, problem, code
 }
 
-func (v *healthView) fillDead(reply bus.DeadListReply, problem string) {
+func (v *healthView) fillDead(reply bus.DeadListReply, problem, after string) {
 	v.DeadProblem = problem
 	for _, one := range reply.DeadLetters {
 		v.Dead = append(v.Dead, deadLetter{one})
 	}
+	next := ""
 	if reply.More {
-		v.Next = queryOf(url.Values{"after": {strconv.FormatInt(reply.Next, 10)}})
+		next = strconv.FormatInt(reply.Next, 10)
 	}
+	v.Pages = linkPages("More dead letters", "health", url.Values{}, "after", after, next)
 }
 
 // postDead stores a dead letter again, or drops it.

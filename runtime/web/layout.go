@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,14 +56,16 @@ func parseTemplates() (templates, error) {
 
 // functions are what templates may call. See format.go and text.go.
 var functions = template.FuncMap{
-	"asset": assetURL, "day": dayOf, "clock": clockOf, "date": dateOf, "number": formatNumber, "span": formatSpan,
+	"asset": assetURL, "day": dayOf, "clock": clockOf, "date": dateOf, "since": sinceOf,
+	"number": formatNumber, "span": formatSpan,
 	"length": formatLength, "position": room.FormatClock, "rank": room.RankName, "line": chatHTML, "links": linkify,
 	"hue": hueOf, "part": pathPart,
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
 	"dayIn":     dayIn, "seconds": func(seconds int64) int64 { return seconds * 1000 }, "zoneName": zoneName,
 	"halfHours": halfHours,
 	"stateWord": stateWord, "stateClass": stateClass, "words": wordsOf,
-	"mine": func(root string, content mineView) view { return view{Root: root, Data: content} },
+	"pointed": func(number *uint64) string { return formatNumber(*number) },
+	"below":   func(root string, content any) view { return view{Root: root, Data: content} },
 }
 
 // navEntry is a page in the navigation.
@@ -110,6 +113,8 @@ type view struct {
 	ProcessPath string
 	// Version is that of the program.
 	Version string
+	// AwayMS is since when the database does not answer, on a page that lacks something because of it. 0: on all others.
+	AwayMS int64
 }
 
 // rootOf returns the relative URL of the root as seen from the page of a request.
@@ -126,6 +131,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, code int, name s
 	content.Root = rootOf(r)
 	content.Channel, content.Server = s.options.Channel.Name, s.options.Channel.Server
 	content.Version = s.options.Version
+	if code == http.StatusServiceUnavailable && r.Method == http.MethodGet {
+		content.AwayMS = s.live.databaseAway()
+	}
 	if s.isAtRoot() && s.allows(ForProcess, r) {
 		content.ProcessPath = strings.TrimPrefix(s.options.ProcessPath, "/")
 	}
@@ -197,6 +205,19 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, message 
 
 // maxMessage bounds a message in characters.
 const maxMessage = 500
+
+// methodNotAllowed answers requests for a path with another method than the allowed ones.
+func (s *Server) methodNotAllowed(allowed []string) http.Handler {
+	if slices.Contains(allowed, http.MethodGet) {
+		allowed = append(allowed, http.MethodHead)
+	}
+	slices.Sort(allowed)
+	list := strings.Join(allowed, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", list)
+		s.fail(w, r, http.StatusMethodNotAllowed, "method: expected one of "+list+".")
+	})
+}
 
 func (s *Server) serveNotFound(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, http.StatusNotFound, "There is no such page.")

@@ -30,8 +30,9 @@ const (
 	// liveLines is how many lines of chat an open page begins with.
 	liveLines = 100
 	// recallInterval is how often the lines are read from the database without a reason: those of somebody who was
-	// forgotten there must vanish from the pages too.
-	recallInterval = time.Minute
+	// forgotten there must vanish from the pages too, and a page on which nobody does anything must say that the database
+	// is away.
+	recallInterval = 20 * time.Second
 	// storingTime is how long a line that was just said may take until it is stored.
 	storingTime = time.Minute
 )
@@ -60,36 +61,78 @@ type live struct {
 	// trouble is why nothing is live, and since when. Empty: everything is.
 	trouble      string
 	troubleSince time.Time
-	// lines are the newest lines, the oldest first. linesTrouble is why those from the database are missing.
-	lines        []chatLine
-	linesTrouble string
+	// lines are the newest lines, the oldest first.
+	lines []chatLine
+	// awaySince is since when the database does not answer. Zero: it does, as far as is known.
+	awaySince time.Time
 	// version is higher after every change of the lines. It starts anew with the process, which is why a page that may
 	// have been loaded from another one is asked for epoch too.
 	version uint64
 	epoch   string
+	// recall makes the lines be read from the database.
+	recall chan struct{}
 }
 
-func newLive() *live { return &live{trouble: "the page has just started", epoch: rand.Text()} }
+func newLive() *live {
+	return &live{trouble: "the page has just started", epoch: rand.Text(), recall: make(chan struct{}, 1)}
+}
+
+// wakeRecall makes the lines be read again.
+func (l *live) wakeRecall() {
+	select {
+	case l.recall <- struct{}{}:
+	default:
+	}
+}
+
+// noteDatabase remembers whether the database answers. The open pages are told with the next lines that are read, which
+// is soon after a change.
+func (l *live) noteDatabase(answers bool, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if answers == l.awaySince.IsZero() {
+		return
+	}
+	if l.awaySince = now; answers {
+		l.awaySince = time.Time{}
+	}
+	l.wakeRecall()
+}
+
+// databaseAway returns since when the database does not answer, in milliseconds since 1970 UTC. 0: it does.
+func (l *live) databaseAway() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.awayMS()
+}
+
+// awayMS is databaseAway for who holds the lock.
+func (l *live) awayMS() int64 {
+	if l.awaySince.IsZero() {
+		return 0
+	}
+	return l.awaySince.UnixMilli()
+}
 
 // follower keeps live up to date and tells the open pages.
 type follower struct {
 	server *Server
 	live   *live
 	hub    *hub
-	// recall makes the lines be read from the database.
-	recall chan struct{}
 	// last is the position of the last event.
 	last bus.FeedPosition
 	// telling is held from a change of the lines until the hub has it. Otherwise a list of lines could come behind a line
-	// that is not in it, which would vanish from the open pages.
+	// that is not in it, which would vanish from the open pages. It is held likewise while it is said what is not live.
 	telling sync.Mutex
-	// unstored is when the database last did not answer. recallLines alone uses it.
+	// unstored is when the database last did not answer, and away is what the open pages were told of it: since when.
+	// recallLines alone uses them.
 	unstored time.Time
+	away     int64
 }
 
 // follow keeps the live state up to date until ctx ends.
 func (s *Server) follow(ctx context.Context) error {
-	f := &follower{server: s, live: s.live, hub: s.hub, recall: make(chan struct{}, 1)}
+	f := &follower{server: s, live: s.live, hub: s.hub}
 	defer s.hub.close()
 	events := make(chan *nats.Msg, feedBuffer)
 	feed := s.options.Subjects.Subject(bus.FeedOf(s.options.Channel.Name))
@@ -117,7 +160,7 @@ func (f *follower) run(ctx context.Context, events <-chan *nats.Msg, wake <-chan
 		case <-ctx.Done():
 			return
 		case <-wake:
-			f.wakeRecall()
+			f.live.wakeRecall()
 			timer.Reset(0)
 		case message := <-events:
 			if f.apply(message) && !soon {
@@ -142,7 +185,7 @@ func (f *follower) apply(message *nats.Msg) (changed bool) {
 		return false // not from a bot of ours
 	}
 	if !isNext(event.FeedPosition, f.last) {
-		f.wakeRecall() // lines may have been missed
+		f.live.wakeRecall() // lines may have been missed
 		changed = true
 	}
 	f.last = event.FeedPosition
@@ -195,7 +238,7 @@ func (f *follower) refresh(ctx context.Context) bool {
 	}
 	f.live.mu.Unlock()
 	if trouble != beforeTrouble {
-		f.send("state", s.liveView(), 0)
+		f.sendState()
 	}
 	wasLive := beforeTrouble == ""
 	if !present {
@@ -205,7 +248,7 @@ func (f *follower) refresh(ctx context.Context) bool {
 		return false
 	}
 	if f.last.BotStart != 0 && f.last.BotStart != state.BotStart || before == nil {
-		f.wakeRecall()
+		f.live.wakeRecall()
 	}
 	if !wasLive { // what the pages show is marked as not live, also if nothing else has changed
 		before = nil
@@ -281,14 +324,6 @@ func positionAt(playing *bus.PlayingMedia, known, now time.Time) float64 {
 	return max(0, position)
 }
 
-// wakeRecall makes the lines be read again.
-func (f *follower) wakeRecall() {
-	select {
-	case f.recall <- struct{}{}:
-	default:
-	}
-}
-
 // recallLines reads the newest lines from the database when it is woken, now and then, and again while it fails.
 func (f *follower) recallLines(ctx context.Context) {
 	for {
@@ -299,7 +334,7 @@ func (f *follower) recallLines(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-f.recall:
+		case <-f.live.recall:
 		case <-time.After(again):
 		}
 	}
@@ -310,22 +345,22 @@ func (f *follower) recallOnce(ctx context.Context) bool {
 	s := f.server
 	var reply bus.ChatReply
 	err := s.request(ctx, bus.QueryChat, bus.ChatRequest{Page: bus.Page{Limit: liveLines}, Origin: s.origin()}, &reply)
-	trouble, _ := explain(err)
 	s.logUnexpected(ctx, "chat", err)
 	now := time.Now()
+	if away := f.live.databaseAway(); away != f.away {
+		f.away = away
+		f.sendState()
+	}
 	if err != nil {
 		f.unstored = now
+		return false
 	}
 	f.telling.Lock()
 	defer f.telling.Unlock()
 	f.live.mu.Lock()
-	changed := f.live.linesTrouble != trouble
-	f.live.linesTrouble = trouble
-	if err == nil {
-		merged := mergeLines(linesOf(reply.Items), f.live.lines, now, f.unstored)
-		changed = changed || !slices.EqualFunc(merged, f.live.lines, chatLine.same)
-		f.live.lines = merged
-	}
+	merged := mergeLines(linesOf(reply.Items), f.live.lines, now, f.unstored)
+	changed := !slices.EqualFunc(merged, f.live.lines, chatLine.same)
+	f.live.lines = merged
 	if changed {
 		f.live.version++
 	}
@@ -334,7 +369,7 @@ func (f *follower) recallOnce(ctx context.Context) bool {
 		content := s.liveView()
 		f.send("lines", content, content.lines)
 	}
-	return err == nil
+	return true
 }
 
 // linesOf returns lines of a reply with the newest first in the order in which they were said.
@@ -360,6 +395,13 @@ func mergeLines(stored, others []chatLine, now, unstored time.Time) []chatLine {
 	}
 	slices.SortStableFunc(merged, func(a, b chatLine) int { return cmp.Compare(a.AtMS, b.AtMS) })
 	return merged[max(0, len(merged)-liveLines):]
+}
+
+// sendState tells the open pages what is not live.
+func (f *follower) sendState() {
+	f.telling.Lock()
+	defer f.telling.Unlock()
+	f.send("state", f.server.liveView(), 0)
 }
 
 // send renders a part of the Now page and passes it on to the open pages. lines is the version of the lines that the

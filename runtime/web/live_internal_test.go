@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -33,6 +35,8 @@ type channelSide struct {
 	state atomic.Pointer[bus.ChannelState]
 	// stored are the stored lines.
 	stored atomic.Pointer[[]bus.ChatItem]
+	// database answers requests for stored lines.
+	database *nats.Subscription
 }
 
 func (c *channelSide) answer(suffix bus.Suffix, reply func() any) *nats.Subscription {
@@ -87,7 +91,7 @@ func newLiveServer(t *testing.T) (*channelSide, *Server, *httptest.Server) {
 	})
 	side.stored.Store(&[]bus.ChatItem{{ID: "1", AtMS: 1764460000000, Username: "nora", Message: "stored"}})
 	side.answer(bus.ChannelGet("movienight"), func() any { return side.state.Load() })
-	side.answer(bus.QueryChat, func() any {
+	side.database = side.answer(bus.QueryChat, func() any {
 		side.asked.Add(1)
 		return bus.ChatReply{Success: true, Items: *side.stored.Load()}
 	})
@@ -189,5 +193,40 @@ func TestThePageSaysWhyNothingIsLive(t *testing.T) {
 	}
 	if content := server.liveView(); content.State == nil || len(content.Lines) == 0 {
 		t.Error("the page no longer shows what it has")
+	}
+}
+
+func TestAnOpenPageSaysThatTheDatabaseIsAway(t *testing.T) {
+	side, server, served := newLiveServer(t)
+	events := openStream(t, served)
+	if err := errors.Join(side.database.Unsubscribe(), side.conn.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever asks for something that is stored notices it, and all are told.
+	response, body := send(t, served, "GET", "/chat", "")
+	since := "The database has not answered since <time"
+	if response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, since) ||
+		!strings.Contains(body, `http-equiv="refresh"`) {
+		t.Errorf("a page that lacks something: %d %s", response.StatusCode, body)
+	}
+	comes(t, events, since)
+	if content := server.liveView(); content.Trouble != "" || len(content.Lines) == 0 {
+		t.Error("the page no longer shows what it has")
+	}
+	side.database = side.answer(bus.QueryChat, func() any {
+		return bus.ChatReply{Success: true, Items: *side.stored.Load()}
+	})
+	comes(t, events, "event: state")
+	if since := server.liveView().AwayMS; since != 0 {
+		t.Errorf("the database is back, and away since %d", since)
+	}
+}
+
+func TestAProcessThatKnowsNothingTakesNothingFromAPage(t *testing.T) {
+	t.Parallel()
+	server := New(Options{Config: public(), Log: slog.New(slog.DiscardHandler)})
+	request := httptest.NewRequestWithContext(t.Context(), "GET", "/live?seen=of-another-process", nil)
+	if messages, _ := server.firstMessages(request); len(messages) != 1 {
+		t.Errorf("an open page gets %q", messages)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -165,14 +167,43 @@ type loginView struct {
 	Wrong string
 	// Possible reports whether anybody may log in.
 	Possible bool
+	// Unencrypted reports whether whoever is between the browser and the pages can read the token.
+	Unencrypted bool
 }
 
+// checkQuery is the query of the page to which a login leads, which looks whether the browser has kept the cookie.
+const checkQuery = "check"
+
 func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
-	s.renderLogin(w, r, http.StatusOK, loginView{Next: safeNext(r.URL.Query().Get("next"))})
+	query, code := r.URL.Query(), http.StatusOK
+	content := loginView{Next: safeNext(query.Get("next"))}
+	_, known := personOf(r)
+	_, noCookie := r.Cookie(sessionCookie)
+	switch {
+	case query.Has(checkQuery) && known:
+		redirect(w, rootOf(r)+content.Next)
+		return
+	case query.Has(checkQuery):
+		content.Wrong, code = notKept(r), http.StatusForbidden
+	case noCookie == nil && !known:
+		content.Wrong = "Your login has ended: it lasts for a week, and no longer than the token. Log in again."
+	}
+	s.renderLogin(w, r, code, content)
+}
+
+// notKept says why a browser has not kept the cookie of a session that it was given.
+func notKept(r *http.Request) string {
+	if isTLS(r) {
+		return "The token is right, but your browser has not kept the login. It keeps it for https:// alone, as which the " +
+			"proxy before this page has passed the request on: open the page with https://, or have the proxy set " +
+			"X-Forwarded-Proto to what browsers use. Otherwise, allow cookies for this page."
+	}
+	return "The token is right, but your browser has not kept the login: allow cookies for this page. If you have " +
+		"logged in here with https:// before, open the page with https:// again."
 }
 
 func (s *Server) renderLogin(w http.ResponseWriter, r *http.Request, code int, content loginView) {
-	content.Possible = s.tokens.any()
+	content.Possible, content.Unencrypted = s.tokens.any(), !isTLS(r) && !status.IsLoopback(r.Host)
 	s.render(w, r, code, "login.html", view{Title: "Log in", Data: content})
 }
 
@@ -191,7 +222,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		if own, found := s.tokens.tokenOf(person.key); found {
 			s.setSession(w, r, newSession(person, own, expires), expires)
 		}
-		redirect(w, rootOf(r)+next)
+		redirect(w, rootOf(r)+"login?"+url.Values{checkQuery: {"1"}, "next": {next}}.Encode())
 	}
 }
 

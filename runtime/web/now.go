@@ -36,9 +36,9 @@ type liveView struct {
 	MoreUsers int
 	// Anonymous is how many are there without a name.
 	Anonymous int
-	// Lines are the newest lines, and LinesTrouble why older ones are missing.
-	Lines        []chatLine
-	LinesTrouble string
+	// Lines are the newest lines. AwayMS is since when the database does not answer, 0 while it does.
+	Lines  []chatLine
+	AwayMS int64
 	// Version is that of the lines, for pages: it is another one in another process. lines is its number.
 	Version string
 	lines   uint64
@@ -53,7 +53,7 @@ func (s *Server) liveView() liveView {
 	defer s.live.mu.Unlock()
 	content := liveView{
 		Trouble: s.live.trouble, State: s.live.state, Lines: slices.Clone(s.live.lines),
-		LinesTrouble: s.live.linesTrouble, lines: s.live.version,
+		AwayMS: s.live.awayMS(), lines: s.live.version,
 		Version: s.live.epoch + "-" + strconv.FormatUint(s.live.version, 10),
 	}
 	if content.Trouble != "" {
@@ -77,6 +77,9 @@ func (v liveView) Percent() int {
 	}
 	return int(100 * v.Position / float64(v.State.Playing.Seconds))
 }
+
+// Heartbeat returns how often a stream sends something, in seconds.
+func (liveView) Heartbeat() int { return int(heartbeat.Seconds()) }
 
 // Whole returns the position in whole seconds.
 func (v liveView) Whole() int { return int(v.Position) }
@@ -110,7 +113,8 @@ func (s *Server) serveNow(w http.ResponseWriter, r *http.Request) {
 const eventStream = "text/event-stream"
 
 const (
-	// heartbeat is how often a stream sends something, so that proxies keep it, and a reader who is gone is noticed.
+	// heartbeat is how often a stream sends something, so that proxies keep it, and a reader who is gone is noticed. A
+	// page that hears nothing for much longer says that it is not live, and opens another stream.
 	heartbeat = 15 * time.Second
 	// streamWrite is how long a reader may take for one message.
 	streamWrite = 10 * time.Second
@@ -162,7 +166,7 @@ func (s *Server) relay(r *http.Request, opened *stream, shown uint64, send func(
 				return
 			}
 		case <-beat.C:
-			if !s.stillAllowed(r) || !send([]byte(": alive\n\n")) {
+			if !s.stillAllowed(r) || !send(sseMessage("alive", []byte("."))) {
 				return
 			}
 		}
@@ -173,8 +177,12 @@ func (s *Server) relay(r *http.Request, opened *stream, shown uint64, send func(
 // version of the lines that the page has then.
 func (s *Server) firstMessages(r *http.Request) (messages [][]byte, shown uint64) {
 	content := s.liveView()
-	parts := []string{"state", "playing", "people"}
-	if r.URL.Query().Get("seen") != content.Version {
+	parts := []string{"state"}
+	// A process that has just started knows less than a page that has lost another one.
+	if content.State != nil {
+		parts = append(parts, "playing", "people")
+	}
+	if r.URL.Query().Get("seen") != content.Version && (content.State != nil || len(content.Lines) > 0) {
 		parts = append(parts, "lines")
 	}
 	for _, part := range parts {

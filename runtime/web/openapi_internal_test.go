@@ -2,12 +2,18 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
 	"net/http"
 	"os"
+	"path"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -129,8 +135,78 @@ func operations() map[string]operation {
 	}
 }
 
+// source is what the sources of the types say that reflection does not: comments, by package.Type and
+// package.Type.field, and the constants of a type, by package.Type.
+type source struct {
+	comments  map[string]string
+	constants map[string][]string
+}
+
+// readSource reads the packages of the types of the API.
+func readSource(t *testing.T) source {
+	t.Helper()
+	read := source{comments: map[string]string{}, constants: map[string][]string{}}
+	for _, dir := range []string{".", "../bus", "../status"} {
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, declared := range file.Decls {
+				if general, isGeneral := declared.(*ast.GenDecl); isGeneral {
+					read.add(file.Name.Name, general)
+				}
+			}
+		}
+	}
+	return read
+}
+
+func (s source) add(in string, declared *ast.GenDecl) {
+	for _, spec := range declared.Specs {
+		switch spec := spec.(type) {
+		case *ast.TypeSpec:
+			name := in + "." + spec.Name.Name
+			s.comments[name] = cmp.Or(oneLine(spec.Doc), oneLine(declared.Doc))
+			if fields, isStruct := spec.Type.(*ast.StructType); isStruct {
+				s.addFields(name, fields)
+			}
+		case *ast.ValueSpec:
+			if of, isNamed := spec.Type.(*ast.Ident); isNamed && len(spec.Values) == 1 {
+				if value, isText := spec.Values[0].(*ast.BasicLit); isText && value.Kind == token.STRING {
+					name := in + "." + of.Name
+					s.constants[name] = append(s.constants[name], strings.Trim(value.Value, `"`))
+				}
+			}
+		}
+	}
+}
+
+func (s source) addFields(name string, fields *ast.StructType) {
+	for _, field := range fields.Fields.List {
+		for _, one := range field.Names {
+			s.comments[name+"."+one.Name] = cmp.Or(oneLine(field.Doc), oneLine(field.Comment))
+		}
+	}
+}
+
+func oneLine(comment *ast.CommentGroup) string {
+	return strings.Join(strings.Fields(comment.Text()), " ")
+}
+
+// nameOf returns the name of a type as the keys of source have it.
+func nameOf(t reflect.Type) string { return path.Base(t.PkgPath()) + "." + t.Name() }
+
 // schemas are the schemas of structs, by name.
-type schemas struct{ named object }
+type schemas struct {
+	source
+
+	named object
+}
 
 // of returns the schema of a type.
 func (s schemas) of(t reflect.Type) object {
@@ -138,6 +214,10 @@ func (s schemas) of(t reflect.Type) object {
 	case reflect.Pointer:
 		return s.of(t.Elem())
 	case reflect.String:
+		// Programs must expect other reasons and checks in later versions.
+		if values := s.constants[nameOf(t)]; len(values) > 0 && path.Base(t.PkgPath()) == "bus" {
+			return object{"type": "string", "enum": values}
+		}
 		return object{"type": "string"}
 	case reflect.Bool:
 		return object{"type": "boolean"}
@@ -172,8 +252,8 @@ func (s schemas) ofFields(t reflect.Type) object {
 			continue
 		}
 		schema := s.of(field.Type)
-		if strings.HasSuffix(name, "_ms") && name != "connected_ms" && name != "step_ms" {
-			schema["description"] = "Milliseconds since 1970 UTC."
+		if described := s.describe(t, field, name); described != "" {
+			schema["description"] = described
 		}
 		properties[name] = schema
 		if !strings.Contains(options, "omit") {
@@ -181,7 +261,25 @@ func (s schemas) ofFields(t reflect.Type) object {
 		}
 	}
 	slices.Sort(required)
-	return object{"type": "object", "properties": properties, "required": required}
+	described := object{"type": "object", "properties": properties, "required": required}
+	if comment := s.comments[nameOf(t)]; comment != "" {
+		described["description"] = comment
+	}
+	return described
+}
+
+// describe returns what a field is, as the comment in the source says it.
+func (s schemas) describe(t reflect.Type, field reflect.StructField, name string) string {
+	if len(field.Index) > 1 { // of an embedded struct
+		if t = t.FieldByIndex(field.Index[:len(field.Index)-1]).Type; t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+	}
+	parts := []string{s.comments[nameOf(t)+"."+field.Name]}
+	if strings.HasSuffix(name, "_ms") && name != "connected_ms" && name != "step_ms" {
+		parts = append(parts, "Milliseconds since 1970 UTC.")
+	}
+	return strings.TrimSpace(strings.Join(parts, " "))
 }
 
 // document returns the document of the operations and their access.
@@ -191,7 +289,7 @@ func document(t *testing.T) object {
 	for _, one := range (&Server{}).apiPages() {
 		access[one.pattern] = one.access
 	}
-	all, paths := schemas{named: object{}}, object{}
+	all, paths := schemas{source: readSource(t), named: object{}}, object{}
 	failure := object{"description": "What is wrong.", "content": jsonContent(all.of(reflect.TypeFor[apiError]()))}
 	for _, pattern := range slices.Sorted(maps.Keys(operations())) {
 		method, path, _ := strings.Cut(pattern, " ")
@@ -199,8 +297,12 @@ func document(t *testing.T) object {
 		parameters := []any{}
 		for part := range strings.SplitSeq(path, "/") {
 			if name, isName := strings.CutPrefix(part, "{"); isName {
+				name = strings.TrimSuffix(name, "}")
 				parameters = append(parameters, object{
-					"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true, "schema": object{"type": "string"},
+					"name": name, "in": "path", "required": true, "schema": object{"type": "string"},
+					"description": map[string]string{
+						"name": "The name of a user, in any spelling.", "id": "The ID of a line, as in the lists of lines.",
+					}[name],
 				})
 			}
 		}
@@ -229,7 +331,9 @@ func document(t *testing.T) object {
 	return object{
 		"openapi": "3.1.0", "paths": paths, "servers": []any{object{"url": "../.."}},
 		"info": object{"title": "The pages of a channel", "version": "1", "description": "Replies with 200 are those of " +
-			"the requests over NATS, with the same fields. Every error is an object with error. Fields may be added."},
+			"the requests over NATS, with the same fields. Every error is an object with error: 400 if a parameter is none, " +
+			"401 without a token, 403 with one that does not suffice, 404, 405 with Allow, 429 after too many wrong tokens, " +
+			"503 with Retry-After while the database is away or others use it. Fields may be added."},
 		"components": object{"schemas": all.named, "securitySchemes": object{
 			"bearer": object{"type": "http", "scheme": "bearer"},
 			"header": object{"type": "apiKey", "in": "header", "name": tokenHeader},
@@ -307,6 +411,9 @@ func mismatch(root, schema object, value any, at string) string {
 		}
 	case string:
 		is["string"] = true
+		if allowed, has := schema["enum"].([]any); has && !slices.Contains(allowed, value) {
+			return fmt.Sprintf("%s is %q, expected one of %v", at, typed, allowed)
+		}
 	case bool:
 		is["boolean"] = true
 	case float64:

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -27,8 +26,7 @@ type outboundView struct {
 	// States are those by which the list can be filtered.
 	States []bus.OutboundState
 	Items  []bus.OutboundItem
-	// First and Next are the queries of other pages. Empty: there is none.
-	First, Next template.URL
+	Pages  pageLinks
 }
 
 // shownStates are the states by which a list can be filtered, in the order in which lines have them.
@@ -60,14 +58,7 @@ func (s *Server) renderOutbound(w http.ResponseWriter, r *http.Request, problem,
 	if content.State != "" {
 		values.Set("state", string(content.State))
 	}
-	if request.Cursor != "" {
-		values.Set("cursor", "")
-		content.First = queryOf(values)
-	}
-	if reply.Next != "" {
-		values.Set("cursor", reply.Next)
-		content.Next = queryOf(values)
-	}
+	content.Pages = linkPages("More lines", "outbound", values, "cursor", request.Cursor, reply.Next)
 	s.render(w, r, code, "outbound.html", view{Title: "Outbound", Data: content})
 }
 

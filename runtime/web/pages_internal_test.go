@@ -132,7 +132,8 @@ func hostileReplies() map[bus.Suffix]any {
 		bus.DeadDrop:  bus.DeadChangeReply{Success: true, Changed: []int64{3}},
 		bus.StatusGet: bus.ProcessStatus{Success: true, Instance: hostile, Report: status.Report{
 			Component: status.BotComponent, Version: hostile, Reason: "Because", Message: hostile,
-			Checks: []status.Check{{Name: status.ChannelCheck, Message: hostile}},
+			StreamWaiting: new(uint64(1234)),
+			Checks:        []status.Check{{Name: status.ChannelCheck, Reason: "Because", Message: hostile}},
 		}},
 	}
 }
@@ -149,7 +150,8 @@ func TestStrangersTextIsTextOnEveryPage(t *testing.T) {
 		"/films?person=%3Cscript%3E":     "Queued by",
 		"/records":                       "1 d 2 h",
 		"/outbound?state=waiting":        "Take back",
-		"/health":                        "channel",
+		"/health":                        "234 events of the stream wait",
+		"/now/counts.json":               `"kind":"join"`,
 		"/people?name=%3Cscript%3Ealert": "Show all",
 		"/people?sort=name&order=asc":    "↑",
 		"/people/a/days.json?zone=60":    `"series"`,
@@ -173,7 +175,7 @@ func TestPagesAboutPersonsAreForWhomTheyAreConfigured(t *testing.T) {
 	t.Parallel()
 	settings := public()
 	settings.People = config.PeopleOff
-	off, _ := newPeer(t, settings)
+	off, p := newPeer(t, settings)
 	settings.People = config.PeopleTokensOnly
 	tokensOnly, _ := newPeer(t, settings)
 	for _, target := range []string{
@@ -195,6 +197,10 @@ func TestPagesAboutPersonsAreForWhomTheyAreConfigured(t *testing.T) {
 	}
 	if _, body := send(t, off, http.MethodGet, "/records", ""); strings.Contains(body, "alert") {
 		t.Error("the records name somebody although people are off")
+	}
+	send(t, off, http.MethodGet, "/now/counts.json", "", tokenHeader, aliceToken)
+	if asked := p.last(bus.QueryUserCounts); asked == "" || strings.Contains(asked, "joins") {
+		t.Errorf("the chart asks who came although people are off: %q", asked)
 	}
 	for _, target := range []string{"/outbound", "/health"} {
 		if response, _ := send(t, off, http.MethodGet, target, ""); response.StatusCode != http.StatusSeeOther {

@@ -28,8 +28,7 @@ type peopleView struct {
 	Total   int
 	// Columns are the orders of the list that can be chosen.
 	Columns []sortColumn
-	// First and Next are the queries of other pages. Empty: there is none.
-	First, Next template.URL
+	Pages   pageLinks
 }
 
 // sortColumn is a column of a table by which the table can be sorted.
@@ -61,16 +60,13 @@ func defaultOrder(sort bus.UsersSort) bus.Order {
 	return bus.Descending
 }
 
-// values returns the query of the list with another order and place.
-func (v peopleView) values(sort bus.UsersSort, order bus.Order, cursor string) template.URL {
+// values returns the query of the list with another order.
+func (v peopleView) values(sort bus.UsersSort, order bus.Order) url.Values {
 	values := url.Values{"sort": {string(sort)}, "order": {string(order)}}
 	if v.Filter != "" {
 		values.Set("name", v.Filter)
 	}
-	if cursor != "" {
-		values.Set("cursor", cursor)
-	}
-	return queryOf(values)
+	return values
 }
 
 // columns returns the heads of the table. A second click on one reverses the order.
@@ -84,7 +80,7 @@ func (v peopleView) columns() (columns []sortColumn) {
 				order = bus.Descending
 			}
 		}
-		column.Query = v.values(one.sort, order, "")
+		column.Query = queryOf(v.values(one.sort, order))
 		columns = append(columns, column)
 	}
 	return columns
@@ -111,12 +107,8 @@ func (s *Server) servePeople(w http.ResponseWriter, r *http.Request) {
 	message, code := explain(err)
 	content.Problem, content.Items, content.Total = message, reply.Items, reply.Total
 	content.Columns = content.columns()
-	if reply.Next != "" {
-		content.Next = content.values(content.Sort, content.Order, reply.Next)
-	}
-	if cursor != "" {
-		content.First = content.values(content.Sort, content.Order, "")
-	}
+	values := content.values(content.Sort, content.Order)
+	content.Pages = linkPages("More people", "people", values, "cursor", cursor, reply.Next)
 	s.render(w, r, code, "people.html", view{Title: "People", Data: content})
 }
 

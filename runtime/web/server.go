@@ -113,12 +113,18 @@ func (s *Server) pages() (all []page) {
 // Handler returns the handler of all pages.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
+	methods := map[string][]string{}
 	for _, one := range s.pages() {
 		handler := s.guard(one.access, s.boundLarge(one.serve))
 		if isTraced(one.pattern) {
 			handler = traced(one.pattern, handler)
 		}
 		mux.Handle(one.pattern, s.metrics.count(one.pattern, handler))
+		method, path, _ := strings.Cut(one.pattern, " ")
+		methods[path] = append(methods[path], method)
+	}
+	for path, allowed := range methods {
+		mux.Handle(path, s.methodNotAllowed(allowed))
 	}
 	mux.HandleFunc("/", s.serveNotFound)
 	protection := http.NewCrossOriginProtection()

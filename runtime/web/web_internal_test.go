@@ -157,7 +157,8 @@ func TestLogin(t *testing.T) {
 	}
 	form := url.Values{"token": {aliceToken}, "next": {"chat?words=a"}}.Encode()
 	response, _ = send(t, served, http.MethodPost, "/rosey/login", form, "X-Forwarded-Proto", "https")
-	if at := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || at != "./chat?words=a" {
+	at = response.Header.Get("Location")
+	if response.StatusCode != http.StatusSeeOther || at != "./login?check=1&next=chat%3Fwords%3Da" {
 		t.Errorf("the right token: %d to %q", response.StatusCode, at)
 	}
 	if len(response.Cookies()) != 1 {
@@ -170,9 +171,25 @@ func TestLogin(t *testing.T) {
 	if strings.Contains(cookie.Value, aliceToken) {
 		t.Error("the token is in the cookie")
 	}
-	_, body = send(t, served, http.MethodGet, "/rosey/", "", "Cookie", cookie.Name+"="+cookie.Value)
+	session := cookie.Name + "=" + cookie.Value
+	_, body = send(t, served, http.MethodGet, "/rosey/", "", "Cookie", session)
 	if !strings.Contains(body, "Log out") {
 		t.Error("the session does not work")
+	}
+	check := "/rosey" + strings.TrimPrefix(response.Header.Get("Location"), ".")
+	response, _ = send(t, served, http.MethodGet, check, "", "Cookie", session)
+	if at := response.Header.Get("Location"); at != "./chat?words=a" {
+		t.Errorf("after the login: to %q", at)
+	}
+	for proto, want := range map[string]string{"http": "allow cookies", "https": "open the page with https://"} {
+		response, body = send(t, served, http.MethodGet, check, "", "X-Forwarded-Proto", proto)
+		if response.StatusCode != http.StatusForbidden || !strings.Contains(body, want) {
+			t.Errorf("a browser that does not keep the cookie over %s: %d", proto, response.StatusCode)
+		}
+	}
+	_, body = send(t, served, http.MethodGet, "/rosey/login", "", "Cookie", cookie.Name+"=of-another-token")
+	if !strings.Contains(body, "Your login has ended") {
+		t.Error("nobody says that the session has ended")
 	}
 }
 

@@ -49,48 +49,94 @@ var conversation = []struct{ user, text string }{
 	{"night_owl", "bravo, bravo!"},
 }
 
-// TestScreenshots writes pictures of every page, light and dark, wide and narrow, and checks what no picture shows:
-// that nothing is wider than the screen.
-func TestScreenshots(t *testing.T) {
-	folder := os.Getenv("ROSEY_SCREENSHOTS")
-	if folder == "" {
-		folder = t.TempDir()
-	}
+// TestEveryPageIsForEverybody looks at every page, light and dark, wide and narrow: nothing is wider than the screen,
+// and axe-core finds nothing serious. With ROSEY_SCREENSHOTS=DIR it writes pictures there.
+func TestEveryPageIsForEverybody(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
-	for _, name := range []string{"nora", "popcorn_fan", "Zoe-99", "dot_matrix", "night_owl"} {
-		s.join(name)
+	axe := readAxe(t)
+	p := s.evening(t)
+	problems := p.problems()
+	for name, path := range pictured {
+		for _, screen := range screens {
+			p.do("the size", chromedp.EmulateViewport(screen.width, screen.height))
+			p.open(s.run + path)
+			p.waits("what the page loads", `document.readyState === "complete" &&
+				![...document.querySelectorAll("[data-chart]")].some((c) => !c.querySelector("canvas"))`)
+			if p.is(`document.documentElement.scrollWidth > innerWidth`) {
+				t.Errorf("%s is wider than a screen of %d pixels", path, screen.width)
+			}
+			if axe != "" {
+				run[bool](p, axe+"; true")
+			}
+			for _, scheme := range []string{"light", "dark"} {
+				p.do("the colours", emulate(scheme))
+				if axe != "" {
+					p.isAccessible(strings.Join([]string{path, scheme, screen.name}, " "))
+				}
+				p.save(strings.Join([]string{name, scheme, screen.name}, "-"))
+			}
+		}
 	}
+	for _, problem := range problems() {
+		t.Errorf("the browser reports: %s", problem)
+	}
+}
+
+// evening makes a channel in which something is going on, and returns a window of somebody who is logged in.
+func (s *site) evening(t *testing.T) page {
+	t.Helper()
+	s.join("nora", "popcorn_fan", "Zoe-99", "dot_matrix", "night_owl")
 	s.play("The Night Train (1957)", "Short: How to Fold a Map", "The Lighthouse Keeper’s Second Winter (1962)",
 		"Intermission: popcorn", "Ten Ways to Leave a Station")
+	s.publishes(past(time.Now())...)
 	for _, line := range conversation {
 		s.say(line.user, line.text)
 		time.Sleep(2 * time.Millisecond) // lines of one millisecond have no order of their own
 	}
-	s.publishes(past(time.Now())...)
-	s.eventually("what was played and counted", func() bool {
+	eventually(t, "what was played, counted and refused", func() bool {
 		return strings.Contains(body(t, s.run+"/films?by=item"), "Metropolis") &&
-			strings.Contains(body(t, s.run+"/now/counts"), "highest")
+			strings.Contains(body(t, s.run+"/now/counts"), "highest") &&
+			strings.Contains(body(t, s.run+"/health"), ">Retry<")
 	})
 	p := newPage(t)
 	p.logIn(s.run, aliceToken)
 	p.shows("applause for the foley artist")
-	p.do("saying a line", chromedp.SendKeys("#text", "Doors open at eight tomorrow. Bring a pillow.\r"))
+	p.do("saying a line", sendKeys("#text", "Doors open at eight tomorrow. Bring a pillow.\r"))
 	p.waits("the line", `document.querySelector("#mine").innerText.includes("was said")`)
-	for name, path := range pictured {
-		for _, scheme := range []string{"light", "dark"} {
-			for _, screen := range screens {
-				p.do("the size", chromedp.EmulateViewport(screen.width, screen.height))
-				p.do("the colours", emulate(scheme))
-				p.open(s.run + path)
-				p.waits("what the page loads", `document.readyState === "complete" &&
-					![...document.querySelectorAll("[data-chart]")].some((c) => !c.childNodes.length)`)
-				if p.is(`document.documentElement.scrollWidth > innerWidth`) {
-					t.Errorf("%s is wider than a screen of %d pixels", path, screen.width)
-				}
-				p.save(filepath.Join(folder, strings.Join([]string{name, scheme, screen.name}, "-")+".png"))
-			}
-		}
+	return p
+}
+
+// readAxe returns the script of axe-core, which hack/test/lib/tools.sh puts where ROSEY_AXE says. Empty: there is none.
+func readAxe(t *testing.T) (script string) {
+	t.Helper()
+	path := os.Getenv("ROSEY_AXE")
+	if path == "" {
+		t.Log("without ROSEY_AXE, a file with the script of axe-core, the pages are not checked by it")
+		return ""
 	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// isAccessible checks that axe-core, which the page has loaded, finds nothing serious or critical.
+func (p page) isAccessible(what string) {
+	p.Helper()
+	for _, violation := range run[[]string](p, `axe.run({ resultTypes: ["violations"] }).then((found) => found.violations
+		.filter((one) => one.impact === "serious" || one.impact === "critical")
+		.map((one) => one.id + ": " + one.help + ": " + one.nodes.map((node) => node.html.slice(0, 120)).join(", ")))`) {
+		p.Errorf("%s: %s", what, violation)
+	}
+}
+
+// evenings are the lines of earlier evenings.
+var evenings = []string{
+	"anybody here already?", "who picked this one", "the soundtrack is half the film", "popcorn is ready",
+	"I have seen this five times and still do not know who did it", "shh", "rewind please, the cat was in front",
+	"ten out of ten lamps", "good night everybody", "same time tomorrow?", "what a face", "the train again!",
 }
 
 // past returns the films of the day before now, and how many people there were.
@@ -104,6 +150,20 @@ func past(now time.Time) (events [][2]string) {
 			now.Add(time.Duration(i-8)*150*time.Minute).Unix(), strings.ReplaceAll(title, " ", "-"), title, 900+len(title)*200,
 			[]string{"nora", "popcorn_fan", "night_owl"}[i%3])})
 	}
+	for i, person := range []string{"nora", "popcorn_fan", "night_owl", "Zoe-99", "dot_matrix", "late_guest", "nora"} {
+		came := now.Add(time.Duration(i-8) * 170 * time.Minute)
+		events = append(events,
+			[2]string{"db.user.joined", fmt.Sprintf(`{"username":%q,"timestamp":%d}`, person, came.Unix())},
+			[2]string{"db.user.left", fmt.Sprintf(`{"username":%q,"timestamp":%d}`, person, came.Add(100*time.Minute).Unix())})
+		for line := range 40 {
+			events = append(events, [2]string{"db.message.log", fmt.Sprintf(
+				`{"username":%q,"message":%q,"timestamp":%d}`, person, evenings[(i*7+line)%len(evenings)],
+				came.Add(time.Duration(line*line%97)*time.Minute).Unix())})
+		}
+	}
+	events = append(events, [2]string{"db.message.log", `{"username":"nora","message":"the end of this is mis`})
+	events = append(events, [2]string{"db.stats.high_water", fmt.Sprintf(
+		`{"timestamp":%d,"chat_count":27,"connected_count":33}`, now.Add(-9*time.Hour).Unix())})
 	for minutes := 24 * 60; minutes > 5; minutes -= 5 {
 		at := now.Add(-time.Duration(minutes) * time.Minute)
 		people := 14 + int(11*math.Sin(float64(minutes)/230)) + minutes%3
@@ -123,9 +183,14 @@ func emulate(scheme string) chromedp.Action[chromedp.Void] {
 	})
 }
 
-// save writes a picture of the whole page.
-func (p page) save(file string) {
+// save writes a picture of the whole page, if pictures are wanted.
+func (p page) save(name string) {
 	p.Helper()
+	folder := os.Getenv("ROSEY_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	file := filepath.Join(folder, name+".png")
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))

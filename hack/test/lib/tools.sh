@@ -6,6 +6,8 @@
 # shellcheck source=../../lib/compile.sh
 . hack/lib/compile.sh
 use_build_flags
+# shellcheck source=../../lib/npm.sh
+. hack/lib/npm.sh
 
 test_tools=${XDG_CACHE_HOME:-$HOME/.cache}/rosey/tools
 
@@ -28,6 +30,25 @@ install_packages() {
 }
 
 has_browser() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
+
+# install_axe puts axe-core, which finds what keeps people from using a page, into the cache. Nothing of it is shipped.
+install_axe() {
+  local version=4.14.1 fetched
+  axe=$test_tools/axe-$version.js
+  [ ! -e "$axe" ] || return 0
+  if ! command -v npm >/dev/null; then
+    leave_out "what axe-core says about the pages: it needs npm"
+    return
+  fi
+  fetched=$(mktemp -d)
+  if fetch_npm "$fetched" axe-core "$version" \
+    sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==; then
+    mkdir -p "$test_tools" && mv "$fetched/axe-core/axe.min.js" "$axe"
+  else
+    leave_out "what axe-core says about the pages: it cannot be fetched from the npm registry"
+  fi
+  rm -rf "$fetched"
+}
 
 # install_prometheus unpacks Debian's Prometheus and Alertmanager into the cache: installed, the packages would start
 # servers.
@@ -175,9 +196,12 @@ run_browser_tests() {
     leave_out "the pages in a browser: Chromium is not installed"
     return
   fi
+  install_axe
   local pictures=${XDG_CACHE_HOME:-$HOME/.cache}/rosey/screenshots
   mkdir -p "$pictures"
-  (cd test/browser && ROSEY_SCREENSHOTS=$pictures run_go_tests "$@" ./...) || return
+  [ ! -e "$axe" ] || export ROSEY_AXE=$axe
+  # Most of the tests wait for processes to come back.
+  (cd test/browser && ROSEY_SCREENSHOTS=$pictures run_go_tests -parallel 6 "$@" ./...) || return
   echo "pictures of the pages: $pictures"
 }
 

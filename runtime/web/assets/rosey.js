@@ -9,13 +9,18 @@
     clock: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), // all as wide
     date: new Intl.DateTimeFormat(undefined, { dateStyle: "medium" }),
   };
+  const today = (at) => at.toDateString() === new Date().toDateString();
+  function formatOf(kind, at) {
+    if (kind === "since") return today(at) ? formats.clock : formats.day;
+    if (kind === "day" && at.getFullYear() !== new Date().getFullYear()) return formats.year;
+    return formats[kind];
+  }
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
   function showTimes(root) {
     for (const element of root.querySelectorAll("time[data-time]:not([data-shown])")) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
-      const isEarlier = element.dataset.time === "day" && at.getFullYear() !== new Date().getFullYear();
-      element.textContent = formats[isEarlier ? "year" : element.dataset.time].format(at);
+      element.textContent = formatOf(element.dataset.time, at).format(at).replace(/\s(?=[AP]M$)/, "\u00a0");
       element.title = full.format(at);
       element.dataset.shown = "";
     }
@@ -86,44 +91,118 @@
   }
 
   // What came by htmx.
-  document.body.addEventListener("htmx:afterSwap", (event) => {
-    const id = event.detail.target.id;
-    if (id === "lines") document.getElementById("new").replaceChildren();
-  });
   new MutationObserver((changes) => {
     for (const change of changes) {
       // Text alone is what this script writes, and each of its changes would come here again.
       if (![...change.addedNodes].some((node) => node.nodeType === Node.ELEMENT_NODE)) continue;
       showTimes(change.target);
       showDays(change.target);
+      if (change.target.id === "lines") document.getElementById("new").replaceChildren(); // they are among these
       if (chat && chat.contains(change.target)) {
         chatChanged(change.target.id === "new");
         if (change.target.id === "new") for (const node of change.addedNodes) node.classList?.add("new");
       }
     }
   }).observe(document.body, { childList: true, subtree: true });
+
+  // Sending a line. A line that is sent again because no answer came has the ID of the first time, so it is said once.
+  const form = document.getElementById("say");
+  const text = document.getElementById("text");
+  const unanswered = { text: "", id: "" };
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    if (event.detail.elt !== form) return;
+    if (unanswered.text !== text.value) {
+      unanswered.text = text.value;
+      unanswered.id = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    }
+    event.detail.parameters.id = unanswered.id;
+  });
   document.body.addEventListener("htmx:afterRequest", (event) => {
-    const form = document.getElementById("say");
-    if (form && event.detail.elt === form && event.detail.successful && !document.querySelector("#mine [data-refused]")) form.reset();
+    if (!form || event.detail.elt !== form || !event.detail.successful) return;
+    unanswered.text = "";
+    if (!document.querySelector("#mine [data-refused]")) form.reset();
+  });
+  const element = (name, className, ...content) => {
+    const made = document.createElement(name);
+    made.className = className;
+    made.append(...content);
+    return made;
+  };
+  const logIn = () => {
+    const link = element("a", "", "Log in again");
+    link.href = document.querySelector(".channel a").href + "login";
+    return link;
+  };
+  // What has become of the lines is asked for until it is known. htmx shows the answers of requests that succeeded alone.
+  function notAnswered(event, why) {
+    const from = event.detail.elt;
+    if (from === form) {
+      const problem = element("p", "problem", ...why);
+      problem.setAttribute("role", "alert");
+      document.getElementById("mine").replaceChildren(problem);
+    } else if (from.classList.contains("mine") && event.detail.xhr.status !== 401) {
+      setTimeout(() => htmx.trigger(from, "again"), 3000);
+    }
+  }
+  document.body.addEventListener("htmx:sendError", (event) =>
+    notAnswered(event, ["This page cannot reach its server, so nobody knows whether the line was sent. Send it again in a moment: it is said once."]));
+  document.body.addEventListener("htmx:responseError", (event) => {
+    const ended = event.detail.xhr.status === 401;
+    notAnswered(event, ended ? ["The line was not sent: your login has ended. ", logIn(), "."] :
+      ["The line was not sent. " + event.detail.xhr.responseText.slice(0, 300)]);
   });
 
   // It says so when nothing is live: the stream broke, so nobody can tell what the server would say.
   const state = document.getElementById("state");
+  const now = document.getElementById("now");
   let brokenSince = null;
-  document.body.addEventListener("htmx:sseError", () => {
+  let source = null;
+  let heard = 0;
+  const hears = () => { heard = Date.now(); };
+  if (now) htmx.createEventSource = (url) => {
+    source = new EventSource(url);
+    hears();
+    // After an error, the browser tries again by itself, or the extension does.
+    for (const name of ["open", "error", "alive", "state", "playing", "people", "lines", "line"]) source.addEventListener(name, hears);
+    return source;
+  };
+  async function loginEnded() {
+    try {
+      return (await fetch(now.getAttribute("sse-connect"), { method: "HEAD" })).status === 401;
+    } catch {
+      return false;
+    }
+  }
+  document.body.addEventListener("htmx:sseError", async () => {
     if (!state || brokenSince) return;
     brokenSince = new Date();
-    const notice = document.createElement("p");
-    notice.className = "notice";
-    notice.textContent = "Not live since " + formats.clock.format(brokenSince) +
-      ": the page has lost its connection. It comes back by itself.";
-    state.replaceChildren(notice);
+    const since = "Not live since " + formats.clock.format(brokenSince) + ": ";
+    state.replaceChildren(element("p", "notice", since + "the page has lost its connection. It comes back by itself."));
     document.querySelectorAll(".live").forEach((mark) => { mark.classList.add("off"); mark.textContent = "not live"; });
     document.querySelectorAll("progress[data-position]").forEach((bar) => { bar.dataset.paused = ""; });
+    if (await loginEnded() && brokenSince) state.replaceChildren(element("p", "notice", since + "your login has ended. ", logIn(), "."));
   });
   document.body.addEventListener("htmx:sseOpen", () => { brokenSince = null; }); // the server sends everything again
+  // A connection may be dead without a word: a computer slept, or a network is gone. The extension of htmx opens another
+  // stream when one that is closed reports an error.
+  setInterval(() => {
+    if (!source || source.readyState === EventSource.CLOSED) return;
+    if (Date.now() - heard < 2500 * Number(now.dataset.heartbeat)) return;
+    source.close();
+    source.onerror(new Event("error"));
+  }, 1000);
 
-  // Charts: {"x": [seconds], "series": [{"label", "values", "kind": "line" | "bars"}], "marks": [{"at", "label"}]}.
+  // A page that lacks something because the database is away is loaded again when it is back.
+  async function loadAgain() {
+    try {
+      const answer = await fetch(location.href, { method: "HEAD" });
+      if (answer.status !== 503) { location.reload(); return; }
+    } catch { /* the server is away too */ }
+    setTimeout(loadAgain, 3000);
+  }
+  if (document.querySelector("[data-again]")) setTimeout(loadAgain, 3000);
+
+  // Charts: {"x": [seconds], "series": [{"label", "values", "kind": "line" | "bars"}], "marks": [{"at", "label", "kind": "film" | "join"}]}.
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const charts = new Map();
   function draw(element, data) {
@@ -132,10 +211,11 @@
     if (!data.x || !data.x.length) { element.textContent = "Nothing to show yet."; element.classList.add("quiet"); return; }
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     const marks = data.marks || [];
+    const ticks = { film: { dash: [3, 4], part: 1, colour: "--quiet" }, join: { dash: [], part: 0.06, colour: "--good" } };
     const series = data.series.map((one, i) => {
       const stroke = colour("--chart-" + (i % 2 + 1));
       return {
-        label: one.label, stroke, width: 2, fill: i === 0 ? stroke + "22" : undefined, points: { show: data.x.length < 3 },
+        label: one.label, stroke, width: 2, fill: one.kind === "bars" ? stroke : i === 0 ? stroke + "22" : undefined, points: { show: data.x.length < 3 },
         spanGaps: false, paths: one.kind === "bars" ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined,
       };
     });
@@ -144,32 +224,52 @@
       axes: [axis, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000] }],
       scales: { y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
       cursor: { drag: { x: false, y: false } },
+      legend: { live: false, markers: { fill: (_, i) => data.series[i - 1] && colour("--chart-" + ((i - 1) % 2 + 1)) } },
       hooks: { draw: [(plot) => {
         const ctx = plot.ctx;
         ctx.save();
-        ctx.strokeStyle = colour("--quiet");
-        ctx.globalAlpha = 0.5;
-        ctx.setLineDash([3, 4]);
+        ctx.globalAlpha = 0.6;
         for (const mark of marks) {
+          const tick = ticks[mark.kind];
           const x = Math.round(plot.valToPos(mark.at, "x", true));
-          ctx.beginPath(); ctx.moveTo(x, plot.bbox.top); ctx.lineTo(x, plot.bbox.top + plot.bbox.height); ctx.stroke();
+          const bottom = plot.bbox.top + plot.bbox.height;
+          ctx.strokeStyle = colour(tick.colour);
+          ctx.setLineDash(tick.dash);
+          ctx.beginPath(); ctx.moveTo(x, bottom - tick.part * plot.bbox.height); ctx.lineTo(x, bottom); ctx.stroke();
         }
         ctx.restore();
-      }] },
+      }], setCursor: [(plot) => showPoint(element, plot, marks)] },
     }, [data.x, ...data.series.map((one) => one.values)], element));
   }
+  // Below the chart is what it shows where the pointer is: the values, and the marks nearby.
+  const near = 6;
+  const maxSaid = 6;
+  function showPoint(element, plot, marks) {
+    const below = element.parentElement.querySelector("[data-point]");
+    if (!below) return;
+    const at = plot.cursor.idx;
+    if (at == null || plot.cursor.left < 0) { below.textContent = below.dataset.point; return; }
+    const values = plot.series.slice(1).map((one, i) => plot.data[i + 1][at] + " " + one.label);
+    const here = marks.filter((mark) => Math.abs(plot.valToPos(mark.at, "x") - plot.cursor.left) <= near);
+    const said = here.slice(0, maxSaid).map((mark) => (mark.kind === "join" ? mark.label + " came" : mark.label));
+    const when = new Date(plot.data[0][at] * 1000);
+    below.textContent = [formatOf(element.dataset.time, when).format(when), values.join(", "), ...said].join(" · ");
+  }
   async function loadCharts() {
-    for (const element of document.querySelectorAll("[data-chart]")) {
+    for (const element of document.querySelectorAll("[data-chart]:not([data-drawn])")) {
       if (typeof uPlot === "undefined") return;
       try {
         const response = await fetch(element.dataset.chart, { headers: { Accept: "application/json" } });
         if (!response.ok) throw new Error(await response.text());
         const data = await response.json();
+        element.dataset.drawn = "";
+        element.classList.remove("quiet");
         draw(element, data);
         element._data = data;
       } catch (error) {
         element.textContent = "The chart cannot be shown at the moment.";
         element.classList.add("quiet");
+        setTimeout(loadCharts, 10000);
       }
     }
   }
