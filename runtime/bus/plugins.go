@@ -19,13 +19,28 @@ type PluginSubjects struct {
 	base, kv string
 }
 
-// MaxPluginName is the length of the longest name of a plugin.
-const MaxPluginName = 30
+// MaxPluginName and MaxPluginCommandName are the lengths of the longest names of a plugin and of a command.
+const (
+	MaxPluginName        = 30
+	MaxPluginCommandName = 30
+)
 
-var pluginName = regexp.MustCompile(`^[a-z0-9]{1,30}$`)
+// Lengths are compared apart: repetitions in a pattern would take every process memory.
+var (
+	pluginName    = regexp.MustCompile(`^[a-z0-9]+$`)
+	pluginCommand = regexp.MustCompile(`^[a-z0-9_-]+$`)
+)
 
 // IsPluginName reports whether a plugin may have a name: 1 to 30 lower-case letters and digits.
-func IsPluginName(name string) bool { return pluginName.MatchString(name) }
+func IsPluginName(name string) bool {
+	return len(name) <= MaxPluginName && pluginName.MatchString(name)
+}
+
+// IsPluginCommand reports whether the command of a plugin may have a name: 1 to 30 lower-case letters, digits, '-' and
+// '_', which is a token of a subject.
+func IsPluginCommand(name string) bool {
+	return len(name) <= MaxPluginCommandName && pluginCommand.MatchString(name)
+}
 
 // Plugin returns the subjects of a plugin in a channel.
 func (s Subjects) Plugin(channel, name string) (PluginSubjects, error) {

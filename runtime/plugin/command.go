@@ -82,8 +82,6 @@ const (
 // ExamplePrefix is what the lines of examples begin with.
 const ExamplePrefix = "!"
 
-var validCommand = regexp.MustCompile(`^[a-z0-9_-]{1,30}$`)
-
 type command struct {
 	Command
 
@@ -105,7 +103,7 @@ func (c command) check() error {
 
 func (c command) checkNames() error {
 	switch {
-	case !validCommand.MatchString(c.Name):
+	case !bus.IsPluginCommand(c.Name):
 		return errors.New("name: expected 1 to 30 of a-z, 0-9, '-' and '_'")
 	case len(c.Aliases) > maxAliases:
 		return fmt.Errorf("aliases: expected at most %d", maxAliases)

@@ -100,7 +100,7 @@ func (p *Plugin) declared() []command {
 // On makes the plugin react to an event of the channel, such as UserJoined; any name of an event of the feed is
 // possible. It needs the event in its grants. Events are handled one after the other, in their order.
 func (p *Plugin) On(event string, handle EventHandler) {
-	if !validEvent.MatchString(event) {
+	if len(event) > maxEventName || !validEvent.MatchString(event) {
 		p.wrong("event %q: expected letters, digits, '-' and '_'", event)
 	}
 	if _, exists := p.events[event]; exists {
@@ -109,7 +109,9 @@ func (p *Plugin) On(event string, handle EventHandler) {
 	p.events[event] = handle
 }
 
-var validEvent = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var validEvent = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+const maxEventName = 64
 
 // Every makes the plugin do something again and again, first one interval after its start. If it takes longer than the
 // interval, the next time is later. An error is logged. Each process of the plugin does it: with several replicas, use
@@ -131,7 +133,7 @@ func (p *Plugin) OnStart(do func(ctx context.Context, c *Channel) error) {
 
 // Setting declares a setting, which whoever runs the plugin may give a value.
 func (p *Plugin) Setting(s Setting) {
-	if !validSetting.MatchString(s.Name) {
+	if len(s.Name) > maxSettingName || !validSetting.MatchString(s.Name) {
 		p.wrong("setting %q: expected 1 to 63 letters, digits, '.', '-' and '_'", s.Name)
 	}
 	if slices.ContainsFunc(p.settings, func(other Setting) bool { return other.Name == s.Name }) {

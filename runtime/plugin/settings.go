@@ -29,7 +29,9 @@ type Setting struct {
 	Check func(value string) error
 }
 
-var validSetting = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
+var validSetting = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+const maxSettingName = 63
 
 // Whole returns a Check for whole numbers.
 func Whole(least, most int) func(string) error {

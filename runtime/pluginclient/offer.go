@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go/micro"
 
@@ -38,12 +39,16 @@ type Instance struct {
 	Problems []string
 }
 
-var (
-	// commandName is what the name of a command may be, which is a token of a subject.
-	commandName = regexp.MustCompile(`^[a-z0-9_-]{1,30}$`)
-	// aliasName is what another name of it may be.
-	aliasName = regexp.MustCompile(`^[^\s/.]{1,30}$`)
-)
+// aliasName is what another name of a command may be, if it has at most maxAlias characters.
+var aliasName = regexp.MustCompile(`^[^\s/.]+$`)
+
+const maxAlias = 30
+
+// isAlias reports whether a command may have a text as another name.
+func isAlias(text string) bool {
+	return utf8.RuneCountInString(text) <= maxAlias && aliasName.MatchString(text) && strings.ToLower(text) == text &&
+		status.Printable(text) == text
+}
 
 // readInstance returns what a process says that it offers, without what it must not offer. ok is false if it is not a
 // process of the plugin.
@@ -99,12 +104,10 @@ func readCommand(metadata string) (c bus.PluginCommand, problem string) {
 	if err := json.Unmarshal([]byte(metadata), &c); err != nil {
 		return c, bus.CommandMetadata + ": expected a command as JSON"
 	}
-	if !commandName.MatchString(c.Name) {
+	if !bus.IsPluginCommand(c.Name) {
 		return c, "name: expected 1 to 30 lower-case letters, digits, '-' and '_'"
 	}
-	c.Aliases = slices.DeleteFunc(c.Aliases, func(alias string) bool {
-		return !aliasName.MatchString(alias) || strings.ToLower(alias) != alias || status.Printable(alias) != alias
-	})
+	c.Aliases = slices.DeleteFunc(c.Aliases, func(alias string) bool { return !isAlias(alias) })
 	c.Aliases = c.Aliases[:min(len(c.Aliases), maxAliases)]
 	c.Usage, c.Help = status.OneLine(c.Usage, maxUsage), status.OneLine(c.Help, maxHelpText)
 	c.Examples = c.Examples[:min(len(c.Examples), maxExamples)]

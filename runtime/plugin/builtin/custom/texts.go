@@ -25,7 +25,12 @@ type texts struct {
 	declared map[string]text
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9_-]{1,30}$`)
+var validName = regexp.MustCompile(`^[a-z0-9_-]+$`)
+
+// isName reports whether a command may have a name.
+func isName(name string) bool { return len(name) <= maxName && validName.MatchString(name) }
+
+const maxName = 30
 
 // textCooldown is that of each text command.
 var textCooldown = plugin.Cooldown{User: 5 * time.Second, Channel: 2 * time.Second}
@@ -57,7 +62,7 @@ func declareTexts(p *plugin.Plugin, t *texts) {
 func (t *texts) add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 	name, body, _ := strings.Cut(c.Args, " ")
 	name = strings.ToLower(strings.TrimPrefix(name, plugin.ExamplePrefix))
-	if !validName.MatchString(name) {
+	if !isName(name) {
 		return plugin.Reply{}, plugin.Usage("%q, expected 1 to 30 of a-z, 0-9, - and _", plugin.Cut(name, 30))
 	}
 	if err := checkText(body); err != nil {
@@ -134,7 +139,7 @@ func (t *texts) load(ctx context.Context, c *plugin.Channel) error {
 		if err := entry.Decode(&one); err != nil {
 			return err
 		}
-		if name := strings.TrimPrefix(entry.Key, textKeys); validName.MatchString(name) && len(lines(one.Text)) > 0 {
+		if name := strings.TrimPrefix(entry.Key, textKeys); isName(name) && len(lines(one.Text)) > 0 {
 			stored[name] = one
 		}
 	}
