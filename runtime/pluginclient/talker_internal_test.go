@@ -39,6 +39,13 @@ func (c *slowChannel) Say(ctx context.Context, m speech.Message) speech.Result {
 	return speech.Result{Outcome: speech.Said}
 }
 
+// lines returns what was said.
+func (c *slowChannel) lines() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.said)
+}
+
 func (*slowChannel) PrepareAct(context.Context, command.Act) (func(context.Context) error, error) {
 	return nil, errLeft
 }
@@ -88,8 +95,8 @@ func TestPluginsTakeTurns(t *testing.T) {
 		add("dice", time.Minute, "d1", "d2")
 		add("quotes", time.Minute, "q1")
 		time.Sleep(6500 * time.Millisecond)
-		if want := []string{"f0a", "d1", "q1", "f0b", "d2", "x"}; !slices.Equal(c.said, want) {
-			t.Errorf("said %q, want %q", c.said, want)
+		if said, want := c.lines(), []string{"f0a", "d1", "q1", "f0b", "d2", "x"}; !slices.Equal(said, want) {
+			t.Errorf("said %q, want %q", said, want)
 		}
 	})
 	for plugin, want := range map[string]string{
@@ -111,8 +118,8 @@ func TestLinesThatExpireOrAreRefusedEndTheRest(t *testing.T) {
 		add("spam", time.Minute, "s1", "bad", "s2")
 		add("none", time.Minute)
 		time.Sleep(10 * time.Second)
-		if want := []string{"l1", "s1"}; !slices.Equal(c.said, want) {
-			t.Errorf("said %q, want %q", c.said, want)
+		if said, want := c.lines(), []string{"l1", "s1"}; !slices.Equal(said, want) {
+			t.Errorf("said %q, want %q", said, want)
 		}
 	})
 	for plugin, want := range map[string]string{
