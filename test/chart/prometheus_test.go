@@ -152,7 +152,7 @@ func allMetrics(known map[string][]string, counters int64) string {
 // labelValues are the values that alerts and dashboard select. Other labels get one value.
 var labelValues = map[string][]string{
 	"outcome":    {"stored", "answered", "failed", "invalid", "rejected", "refused"},
-	"type":       {"Ready", "BotAvailable", "DatabaseAvailable", "WebAvailable", "UpdateAvailable"},
+	"type":       {"Ready", "BotAvailable", "DatabaseAvailable", "WebAvailable", "PluginsAvailable", "UpdateAvailable"},
 	"status":     {"True", "False"},
 	"state":      {"ready", "wanted", "existing"},
 	"reason":     {"Suspended", "NotReady"},
