@@ -118,8 +118,8 @@ SELECT 'filled' || i, 1, $2, 'alice', hex(zeroblob(8192)) FROM n`
 	}
 }
 
-// runUntilBackup starts a process, and returns it when its backup has reached a size. It returns nil, and the process has
-// ended, if the backup was complete before that was seen.
+// runUntilBackup starts a process, and returns it when its backup has reached a size. It returns nil, and the process
+// has ended, if the backup was complete before that was seen.
 func runUntilBackup(t *testing.T, dir, backups string, size int64) *roseyProcess {
 	t.Helper()
 	p := start(t, "run", "--mode", "direct", "--channel", "movies", "--server", "http://127.0.0.1:1", "--data", dir,

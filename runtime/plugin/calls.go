@@ -53,11 +53,13 @@ func (c *calls) begin(id string, call *runningCall) bool {
 	return true
 }
 
-func (c *calls) finish(id string) {
+// end removes a call whose handler has ended, before the reply is sent: whoever has the reply may call again at once.
+func (c *calls) end(id string, call *runningCall) {
 	c.mu.Lock()
-	delete(c.byID, id)
-	c.mu.Unlock()
-	c.running.Done()
+	defer c.mu.Unlock()
+	if c.byID[id] == call {
+		delete(c.byID, id)
+	}
 }
 
 // errCancelled is the cause of the end of a call's context.
@@ -119,12 +121,12 @@ func (r *runner) take(ctx context.Context, m *nats.Msg) {
 	running := r.metrics.running.WithLabelValues(r.subjects.Name)
 	running.Inc()
 	go func() {
-		defer r.calls.finish(body.ID)
+		defer r.calls.running.Done()
 		defer running.Dec()
 		defer cancel(nil)
 		limited, stop := context.WithDeadline(cancelled, deadline)
 		defer stop()
-		outcome := r.answer(limited, m, one, body)
+		outcome := r.answer(limited, m, one, body, func() { r.calls.end(body.ID, call) })
 		r.metrics.called(r.subjects.Name, outcome, arrived)
 		r.discovery.Count(m.Subject, arrived, failureText(outcome))
 	}()
@@ -167,8 +169,10 @@ func timeLeft(header nats.Header, declared time.Duration) time.Duration {
 	return bus.PluginTimeout
 }
 
-// answer calls the handler of a command, replies, and returns what became of the call.
-func (r *runner) answer(ctx context.Context, m *nats.Msg, one command, body bus.PluginCall) (outcome string) {
+// answer calls the handler of a command, then ended, replies, and returns what became of the call.
+func (r *runner) answer(
+	ctx context.Context, m *nats.Msg, one command, body bus.PluginCall, ended func(),
+) (outcome string) {
 	ctx = trace.ContextWithRemoteSpanContext(ctx, telemetry.Extract(m.Header))
 	ctx, span := telemetry.Start(ctx, "call "+one.Name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		semconv.MessagingSystemKey.String("nats"), semconv.MessagingOperationTypeProcess,
@@ -179,6 +183,7 @@ func (r *runner) answer(ctx context.Context, m *nats.Msg, one command, body bus.
 		ID:      body.ID, User: User(body.User), Via: Via(body.Via), Command: one.Name, Args: body.Args, Text: body.Text,
 	}
 	data, err := r.handle(ctx, one, call)
+	ended()
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 	case errors.Is(cause, context.DeadlineExceeded):

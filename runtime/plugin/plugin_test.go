@@ -299,8 +299,8 @@ func TestTheEndWaitsForCalls(t *testing.T) {
 	if bye := r.next(); bye != r.subjects.Bye() {
 		t.Errorf("said %s", bye)
 	}
-	eventually(t, "no responders", func() bool {
-		return errors.Is(r.call("wait", "bob", "2").err, nats.ErrNoResponders)
+	eventually(t, "no responders", func() bool { // until then a second call of the same person is refused
+		return errors.Is(r.call("wait", "alice", "2").err, nats.ErrNoResponders)
 	})
 	close(b.release)
 	if o := <-result; len(o.Lines) != 1 || o.Lines[0] != "done" {
