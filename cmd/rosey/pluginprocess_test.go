@@ -105,6 +105,6 @@ func TestAPluginProcessThatIsStoppedOrKilled(t *testing.T) {
 	dice(status.ReasonPluginAbsent)
 	expect("bob", "!help", "Commands: !help, !seen USER, !stats [USER], !top, !uptime; away: dice")
 	if code := bot.end(syscall.SIGTERM); code != exitClean {
-		t.Errorf("exit code %d", code)
+		t.Errorf("exit code %d\n%v", code, bot.log())
 	}
 }

@@ -19,7 +19,9 @@ const (
 // utterance is lines that belong together.
 type utterance struct {
 	plugin string
-	lines  []string
+	// lines are those that were not said yet. Once the utterance waits they are guarded by talker.mu, but only run
+	// changes them.
+	lines []string
 	// to is the user who gets them as private messages. Empty: they are for the channel.
 	to      string
 	expires time.Time
@@ -120,7 +122,6 @@ func (t *talker) sayLine(ctx context.Context, channel Channel, u *utterance) {
 	switch {
 	case got.Outcome == speech.Said:
 		t.metrics.lines.WithLabelValues(u.plugin).Inc()
-		u.lines = u.lines[1:]
 	case ctx.Err() != nil:
 		outcome = *failed(errLeft.Error())
 	case limited.Err() != nil:
@@ -130,17 +131,20 @@ func (t *talker) sayLine(ctx context.Context, channel Channel, u *utterance) {
 	default:
 		outcome = *failed(got.String())
 	}
-	isOver := !outcome.Success || len(u.lines) == 0
-	t.endTurn(isOver)
-	if isOver {
+	if t.endTurn(u, outcome.Success) {
 		t.finish(u, outcome)
 	}
 }
 
-// endTurn puts the first plugin behind the others, without its first utterance if that is over.
-func (t *talker) endTurn(isOver bool) {
+// endTurn puts the first plugin behind the others, and reports whether its first utterance is over: its line was not
+// said, or was the last one.
+func (t *talker) endTurn(u *utterance, wasSaid bool) (isOver bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if wasSaid {
+		u.lines = u.lines[1:]
+	}
+	isOver = !wasSaid || len(u.lines) == 0
 	name := t.turns[0]
 	t.turns = t.turns[1:]
 	if isOver {
@@ -151,6 +155,7 @@ func (t *talker) endTurn(isOver bool) {
 	} else {
 		delete(t.queues, name)
 	}
+	return isOver
 }
 
 // end drops what waits.
