@@ -96,9 +96,18 @@ func sameOrigin(one, other string) bool {
 	return sameSpec(one, other) || a[1] == b[1]
 }
 
-// sameSpec reports whether two origins are of the same spec.
+// sameSpec reports whether two origins are of the same spec. The version before did not write the second field: of a
+// RoseyBot that shares a database service it left the generation and the owner's hash, and an upgrade from it must
+// restart no pod.
 func sameSpec(one, other string) bool {
-	a, b := append(strings.Fields(one), "", "", ""), append(strings.Fields(other), "", "", "")
+	a, b := strings.Fields(one), strings.Fields(other)
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) == 2 && len(b) == 3 {
+		return a[0] == b[0] && a[1] == b[2]
+	}
+	a, b = append(a, "", "", ""), append(b, "", "", "")
 	return a[0] == b[0] && a[2] == b[2]
 }
 

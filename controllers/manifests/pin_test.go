@@ -123,6 +123,43 @@ func checkUpdate(
 	}
 }
 
+// The version before wrote the generation and the owner's hash, without a hash of what is built: an upgrade from it
+// replaces no pod, that of a RoseyBot that shares a database service either.
+func TestAnUpgradeFromOriginsWithoutAHashReplacesNoPod(t *testing.T) {
+	for name, owner := range map[string]string{"web": "", "web-shared": "testdata/web-shared.owner.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			bot, observed := readBot(t, "testdata/"+name+".yaml"), manifests.Observed{}
+			if owner != "" {
+				observed.Owner = readBot(t, owner)
+			}
+			before := observe(pin(bot, buildObserving(t, bot, observed), observed))
+			before.Owner = observed.Owner
+			for _, object := range before.Objects {
+				if deployment, is := object.(*appsv1.Deployment); is {
+					origin := strings.Fields(deployment.Annotations["rosey.dev/spec-generation"])
+					deployment.Annotations["rosey.dev/spec-generation"] = strings.Join(slices.Delete(origin, 1, 2), " ")
+				}
+			}
+			for range 2 { // it stays so
+				for _, component := range manifests.Components(bot) {
+					after := find[*appsv1.Deployment](upgraded(t, bot, before), component)
+					if got := after.Spec.Template.Spec.Containers[0].Image; got == newerParams.Image {
+						t.Errorf("%s runs %s", after.Name, got)
+					}
+				}
+			}
+			bot.Generation++
+			bot.Spec.LogLevel = "debug"
+			for _, component := range manifests.Components(bot) {
+				after := find[*appsv1.Deployment](upgraded(t, bot, before), component)
+				if got := after.Spec.Template.Spec.Containers[0].Image; got != newerParams.Image {
+					t.Errorf("%s runs %s after a change of its own", after.Name, got)
+				}
+			}
+		})
+	}
+}
+
 // The spec of a RoseyBot is one, and what a component is built from is a part of it: a change of another part must not
 // restart the component because the operator was upgraded before.
 func TestAChangeOfTheSpecUpdatesOnlyWhatIsBuiltFromIt(t *testing.T) {
