@@ -99,11 +99,34 @@ func (h *Handler) actAdd(a Act) (task, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkBot(permissionFor(media.Type)); err != nil {
+	kind := permissionFor(media.Type)
+	if err := h.checkBot(kind); err != nil {
+		return nil, err
+	}
+	if err := h.checkAdder(a, kind); err != nil {
 		return nil, err
 	}
 	temp := a.Asker == "" || !h.Room.Allows(room.PermissionAddPermanent, a.Rank)
 	return h.enqueue(media, temp, ""), nil
+}
+
+// checkAdder returns an error unless the asker may add media that need a permission, which is empty if they need none
+// beside room.PermissionAdd: the bot, whose rank is higher, would add them. Without an asker they must be such as the
+// channel lets registered users add.
+func (h *Handler) checkAdder(a Act, kind room.Permission) error {
+	if a.Asker == "" {
+		if kind != "" && !h.Room.Allows(kind, registeredRank) {
+			return &deniedError{fmt.Sprintf("url: registered users may not add this (%s), so nobody can have a plugin add it "+
+				"but by a call of somebody who may", kind)}
+		}
+		return nil
+	}
+	for _, permission := range []room.Permission{room.PermissionAdd, kind} {
+		if permission != "" && !h.Room.Allows(permission, a.Rank) {
+			return &deniedError{fmt.Sprintf("the rank of %s in the channel does not allow it (%s)", a.Asker, permission)}
+		}
+	}
+	return nil
 }
 
 func (h *Handler) actRemove(a Act) (task, error) {

@@ -287,6 +287,42 @@ func TestActs(t *testing.T) {
 	})
 }
 
+// TestPluginsAddNothingThatTheAskerMayNotAdd has a bot that may add everything.
+func TestPluginsAddNothingThatTheAskerMayNotAdd(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.arrive(cytube.AddUser{User: cytube.User{Name: "guest"}}, cytube.Permissions{Ranks: map[string]float64{
+			"playlistadd": 1, "playlistaddlist": 1, "playlistaddlive": 1.5, "playlistaddcustom": 3, "playlistaddrawfile": 2,
+		}})
+		const raw, custom, list, live = "https://example.org/a.mp4", "cu:abc", "yp:abc", "tw:abc"
+		for _, test := range []struct{ asker, link, denied string }{
+			{"guest", "yt:abc", "the rank of guest in the channel does not allow it (playlistadd)"},
+			{"alice", "yt:abc", ""},
+			{"alice", list, ""},
+			{"alice", live, "(playlistaddlive)"},
+			{"alice", raw, "(playlistaddrawfile)"},
+			{"alice", "cm:abc", "(playlistaddrawfile)"},
+			{"alice", custom, "(playlistaddcustom)"},
+			{"mod", live, ""},
+			{"mod", raw, ""},
+			{"mod", custom, "(playlistaddcustom)"},
+			{"", "yt:abc", ""},
+			{"", list, ""},
+			{"", live, "url: registered users may not add this (playlistaddlive)"},
+			{"", raw, "url: registered users may not add this (playlistaddrawfile)"},
+			{"", custom, "url: registered users may not add this (playlistaddcustom)"},
+		} {
+			_, err := r.PrepareAct(Act{
+				Verb: bus.VerbPlaylistAdd, Asker: test.asker, Request: bus.PluginActRequest{URL: test.link}})
+			isAsWanted := err == nil && test.denied == "" ||
+				IsDenied(err) && test.denied != "" && strings.Contains(err.Error(), test.denied)
+			if !isAsWanted {
+				t.Errorf("%s by %q: %v, want %q", test.link, test.asker, err, test.denied)
+			}
+		}
+	})
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""
