@@ -121,17 +121,22 @@ func TestARestartOfTheServerFailsNoRequestOnAnIdleConnection(t *testing.T) {
 // waitForEnds waits until the server has ended all connections to a database.
 func waitForEnds(t *testing.T, conn *pgx.Conn, database string) {
 	t.Helper()
-	const query = `SELECT count(*) FROM pg_stat_activity WHERE datname = $1`
+	waitUntil(t, conn, `SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = $1`, database)
+}
+
+// waitUntil waits until the server answers a question with true.
+func waitUntil(t *testing.T, conn *pgx.Conn, question string, arguments ...any) {
+	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		var open int
-		if err := conn.QueryRow(t.Context(), query, database).Scan(&open); err != nil {
+		var answer bool
+		if err := conn.QueryRow(t.Context(), question, arguments...).Scan(&answer); err != nil {
 			t.Fatal(err)
 		}
-		if open == 0 {
+		if answer {
 			return
 		}
 	}
-	t.Fatal("the connections are still open")
+	t.Fatalf("still not: %s", question)
 }
 
 // The server's words do not say what to do where a URL leads to a standby, or through a pooler.

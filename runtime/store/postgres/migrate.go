@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
@@ -21,12 +22,19 @@ const (
 	// migrationLock is the key of the advisory lock for the schema. It must be the same in all versions, and is a number
 	// that no other program is likely to use.
 	migrationLock = 0x726f736579 // "rosey"
-	// lockTries is how often the lock is tried before the status says that it is waited for.
+	// lockTries is how often a lock is tried before the status says that it is waited for.
 	lockTries = 8
+	// tableLockWait is how long a migration waits for the lock of a table. Meanwhile all others wait who want to use the
+	// table, so it is far less than what a request may take, and a pause follows that is at least as long.
+	tableLockWait = 500 * time.Millisecond
 )
 
-// errLocked means that another process migrates the schema.
-var errLocked = errors.New("another process is bringing the tables up to date")
+var (
+	// errLocked means that another process migrates the schema.
+	errLocked = errors.New("another process is bringing the tables up to date")
+	// errInUse means that others use a table that a migration has to change.
+	errInUse = errors.New("bringing the tables up to date: another client, such as a backup, uses one of them for long")
+)
 
 // columnsSQL returns the names of all tables and columns in the schema for new tables, for relational.Inspect. Tables
 // of extensions are not those of a program. The catalog is also read where the role may not use the tables.
@@ -41,23 +49,15 @@ WHERE t.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 
 func (c *connector) prepare(ctx context.Context) error {
 	connecting, cancel := context.WithTimeout(ctx, transactionTimeout)
 	defer cancel()
-	connConfig, err := c.connConfig()
+	db, err := c.connectAlone(connecting)
 	if err != nil {
 		return err
-	}
-	opened, err := stdlib.GetConnector(*connConfig).Connect(connecting)
-	if err != nil {
-		return classify(err)
-	}
-	db, ok := opened.(*stdlib.Conn)
-	if !ok {
-		return errors.Join(fmt.Errorf("PostgreSQL driver: a connection of type %T", opened), opened.Close())
 	}
 	conn := db.Conn()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
-		_ = conn.Close(ctx) // the server ends the transaction, and so releases the lock
+		_ = conn.Close(ctx) // the server ends the transaction, and so releases the locks
 	}()
 	if err := checkVersion(conn.PgConn().ParameterStatus("server_version")); err != nil {
 		return err
@@ -68,11 +68,36 @@ func (c *connector) prepare(ctx context.Context) error {
 	}
 	pause := backoff.Backoff{Min: 10 * time.Millisecond, Max: time.Second}
 	for range lockTries {
-		if err = c.migrate(ctx, db); !errors.Is(err, errLocked) || !backoff.Sleep(connecting, pause.Next()) {
+		err = c.migrate(ctx, db)
+		wait := pause.Next()
+		switch {
+		case errors.Is(err, errInUse): // the others who use the tables go on meanwhile
+			wait = max(wait, 2*tableLockWait)
+		case !errors.Is(err, errLocked):
+			return err
+		}
+		if !backoff.Sleep(connecting, wait) {
 			break
 		}
 	}
 	return err
+}
+
+// connectAlone opens a connection that belongs to no pool.
+func (c *connector) connectAlone(ctx context.Context) (*stdlib.Conn, error) {
+	connConfig, err := c.connConfig()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := stdlib.GetConnector(*connConfig).Connect(ctx)
+	if err != nil {
+		return nil, classify(err)
+	}
+	conn, ok := opened.(*stdlib.Conn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("PostgreSQL driver: a connection of type %T", opened), opened.Close())
+	}
+	return conn, nil
 }
 
 // readSchema reports whether the schema is up to date. It returns an error if the database is not one that this program
@@ -133,12 +158,8 @@ func (c *connector) migrate(ctx context.Context, db *stdlib.Conn) (err error) {
 	if !locked {
 		return errLocked
 	}
-	// Limits of the role are for its usual statements. A migration takes as long as the tables are large.
-	// Not all versions of the server have all of these limits.
-	const unlimited = `SELECT set_config(name, '0', true) FROM pg_settings
-WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`
-	if _, err := conn.PgConn().Exec(ctx, unlimited).ReadAll(); err != nil {
-		return fmt.Errorf("setting the time limits: %w", classify(err))
+	if err := setTimeLimits(ctx, conn); err != nil {
+		return err
 	}
 	// Another process may have written since the schema was read.
 	if _, err := inspect(ctx, outer); err != nil {
@@ -148,12 +169,35 @@ WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'tran
 	within.SetMaxOpenConns(1)
 	defer func() { _ = within.Close() }() // closes nothing
 	if err := relational.Migrate(ctx, goose.DialectPostgres, within, migrations); err != nil {
-		return classify(err)
+		return usedByOthers(classify(err))
 	}
 	if err := outer.Commit(ctx); err != nil {
 		return fmt.Errorf("committing the tables: %w", classify(err))
 	}
 	return nil
+}
+
+// setTimeLimits sets the time limits of a transaction that migrates. Those of the role are for its usual statements: a
+// migration takes as long as the tables are large, but does not wait for their locks.
+func setTimeLimits(ctx context.Context, conn *pgx.Conn) error {
+	// Not all versions of the server have all of these limits.
+	const unlimited = `SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');`
+	limits := unlimited + fmt.Sprintf("SELECT set_config('lock_timeout', '%dms', true)", tableLockWait.Milliseconds())
+	if _, err := conn.PgConn().Exec(ctx, limits).ReadAll(); err != nil {
+		return fmt.Errorf("setting the time limits: %w", classify(err))
+	}
+	return nil
+}
+
+// usedByOthers returns an errInUse for the error of a migration that has not got a lock: it is not the migration that
+// has failed.
+func usedByOthers(err error) error {
+	failure, ok := errors.AsType[*pgconn.PgError](err)
+	if ok && (failure.Code == "55P03" || isConflict(err)) { // lock_not_available
+		return fmt.Errorf("%w: %w", errInUse, failure)
+	}
+	return err
 }
 
 // nestedConnector gives database/sql a connection in whose transaction everything happens.
