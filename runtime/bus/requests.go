@@ -119,6 +119,8 @@ type QueryError struct {
 	Error   string `json:"error"`
 	// Retry means that nothing is wrong with the request: the database is away, or has too much to do.
 	Retry bool `json:"retry,omitempty"`
+	// Busy means, with Retry, that the database has too much to do. Error says what it does, for people.
+	Busy bool `json:"busy,omitempty"`
 }
 
 // MaintenanceReply is the reply to MaintenanceRun, a request to remove now, in all channels, what the retention rules

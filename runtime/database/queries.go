@@ -101,12 +101,21 @@ var (
 
 const expectedCursor = `the "next" of an earlier reply to the same request`
 
-// errManyQueries is the error message for clients while maxWaitingQueries wait.
-const errManyQueries = "too many queries wait"
+// errManyQueries is for a query that has no turn.
+var errManyQueries = errors.New("too many queries wait: try again in a moment")
 
-// errSlow is for a query that has met maxQueryTime.
-var errSlow = fmt.Errorf("%w: it took longer than %v: expected a shorter range, or a filter that matches more",
-	errInvalid, maxQueryTime)
+// errSlow is for a query that has met maxQueryTime. One that reads little meets it only while the database hangs.
+var errSlow = slowError{}
+
+type slowError struct{}
+
+// Error implements error.
+func (slowError) Error() string {
+	return fmt.Sprintf("it took longer than %v: expected a shorter range, or a filter that matches more", maxQueryTime)
+}
+
+// Unwrap implements the errors package's interface.
+func (slowError) Unwrap() error { return errInvalid }
 
 // query returns the handler of a query. ask returns the reply with Success.
 func query[R queryRequest](
@@ -125,7 +134,7 @@ func query[R queryRequest](
 		leave, ok := e.queries.waiting.enter(cost)
 		defer leave()
 		if !ok {
-			return bus.QueryError{Error: errManyQueries, Retry: true}, nil
+			return busyReply(errManyQueries), nil
 		}
 		limited, cancel := context.WithTimeout(ctx, maxQueryTime)
 		defer cancel()
@@ -135,23 +144,35 @@ func query[R queryRequest](
 		}
 		end, ok := e.queries.begin(limited, cost)
 		if !ok {
-			return bus.QueryError{Error: errManyQueries, Retry: true}, nil
+			return busyReply(errManyQueries), nil
 		}
 		defer end()
 		reply, err := ask(e, limited, channel, request, on)
-		switch {
-		case err == nil:
-			return reply, nil
-		case errors.Is(err, errCounting):
-			return bus.QueryError{Error: err.Error(), Retry: true}, nil
-		case errors.Is(err, errInvalid):
-		case limited.Err() != nil && ctx.Err() == nil:
-			err = errSlow
-		default:
-			return bus.QueryError{Error: errUnavailable, Retry: true}, err
+		if err != nil {
+			tooLong := limited.Err() != nil && ctx.Err() == nil
+			return queryFailed(err, tooLong && cost != readsLittle)
 		}
-		return bus.QueryError{Error: err.Error()}, err
+		return reply, nil
 	}
+}
+
+// queryFailed returns the reply to a query that failed, perhaps because it is slow.
+func queryFailed(err error, isSlow bool) (any, error) {
+	switch {
+	case errors.Is(err, errCounting):
+		return busyReply(errCounting), nil
+	case errors.Is(err, errInvalid):
+	case isSlow:
+		err = errSlow
+	default:
+		return bus.QueryError{Error: errUnavailable, Retry: true}, err
+	}
+	return bus.QueryError{Error: err.Error()}, err
+}
+
+// busyReply is the reply to a query that the database has no time for. It is not away.
+func busyReply(why error) bus.QueryError {
+	return bus.QueryError{Error: why.Error(), Retry: true, Busy: true}
 }
 
 // queryRequest is the body of a query, as clients send it.

@@ -11,7 +11,7 @@ import (
 // TestRequestsThatMaySucceedLaterSaySo asks while too many queries wait, and then without a store.
 func TestRequestsThatMaySucceedLaterSaySo(t *testing.T) {
 	ctx, engine := t.Context(), openEngine(t)
-	retry := func(suffix bus.Suffix, body string) bool {
+	ask := func(suffix bus.Suffix, body string) bus.QueryError {
 		t.Helper()
 		answer, _ := engine.Answer(ctx, Request{Suffix: suffix, Data: []byte(body), Time: time.Now()})
 		data, err := json.Marshal(answer)
@@ -22,15 +22,15 @@ func TestRequestsThatMaySucceedLaterSaySo(t *testing.T) {
 		if err != nil || reply.Success || reply.Error == "" {
 			t.Errorf("%s: %s, %v", suffix, data, err)
 		}
-		return reply.Retry
+		return reply
 	}
 	engine.queries.waiting.all.Store(maxWaitingQueries)
-	if !retry(bus.QueryChat, "{}") {
-		t.Error("too many queries: nothing says that it may be tried again")
+	if reply := ask(bus.QueryChat, "{}"); !reply.Retry || !reply.Busy {
+		t.Errorf("too many queries: %+v", reply)
 	}
 	engine.queries.waiting.all.Store(0)
-	if retry(bus.QueryChat, `{"limit":-1}`) {
-		t.Error("a mistake may be tried again")
+	if reply := ask(bus.QueryChat, `{"limit":-1}`); reply.Retry || reply.Busy {
+		t.Errorf("a mistake may be tried again: %+v", reply)
 	}
 	if err := engine.store.Close(); err != nil {
 		t.Fatal(err)
@@ -40,8 +40,8 @@ func TestRequestsThatMaySucceedLaterSaySo(t *testing.T) {
 		bus.QueryUserStats: `{"username":"nora"}`, bus.DeadList: "{}", bus.DeadDrop: `{"ids":[1]}`,
 		bus.OutboundPut: `{"message":"hi"}`, bus.OutboundCancel: `{"id":1}`,
 	} {
-		if !retry(suffix, body) {
-			t.Errorf("%s without a store: nothing says that it may be tried again", suffix)
+		if reply := ask(suffix, body); !reply.Retry || reply.Busy {
+			t.Errorf("%s without a store: %+v", suffix, reply)
 		}
 	}
 }

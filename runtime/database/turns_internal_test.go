@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -13,11 +14,13 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// slowStore is a store in which searches, and the times of users, take until proceed is closed.
+// slowStore is a store in which searches, and the times of users, take until proceed is closed. If it hangs, so does
+// all chat.
 type slowStore struct {
 	store.Store
 
 	proceed chan struct{}
+	hangs   bool
 }
 
 func (s slowStore) wait(ctx context.Context) error {
@@ -32,7 +35,7 @@ func (s slowStore) wait(ctx context.Context) error {
 func (s slowStore) Chat(
 	ctx context.Context, channel store.Channel, query store.ChatQuery,
 ) (page store.ChatPage, err error) {
-	if query.Match != nil {
+	if query.Match != nil || s.hangs {
 		if err := s.wait(ctx); err != nil {
 			return page, err
 		}
@@ -51,7 +54,7 @@ func (s slowStore) UserTimes(
 
 // slowDown makes the store of an engine slow, until the returned function is called.
 func slowDown(engine *Engine) (proceed func()) {
-	slow := slowStore{engine.store, make(chan struct{})}
+	slow := slowStore{engine.store, make(chan struct{}), false}
 	engine.store = slow
 	return sync.OnceFunc(func() { close(slow.proceed) })
 }
@@ -60,6 +63,7 @@ func slowDown(engine *Engine) (proceed func()) {
 type outcome struct {
 	Success bool            `json:"success"`
 	Retry   bool            `json:"retry"`
+	Busy    bool            `json:"busy"`
 	Error   string          `json:"error"`
 	Items   []bus.UserItem  `json:"items"`
 	Longest *bus.RecordItem `json:"longest_session"`
@@ -109,12 +113,28 @@ func TestSearchesOfTwoWebPagesLeaveATurn(t *testing.T) {
 	}
 }
 
+// TestADatabaseThatHangsIsNoMistakeOfTheClient asks for what is read at once, in the time of a bubble.
+func TestADatabaseThatHangsIsNoMistakeOfTheClient(t *testing.T) {
+	engine := openEngine(t)
+	engine.store = slowStore{engine.store, nil, true}
+	synctest.Test(t, func(t *testing.T) {
+		for body, want := range map[string]bus.QueryError{
+			"{}": {Error: errUnavailable, Retry: true}, `{"words":"x"}`: {Error: errSlow.Error()},
+		} {
+			reply, _ := engine.Answer(t.Context(), Request{Suffix: bus.QueryChat, Data: []byte(body), Time: time.Now()})
+			if reply != any(want) {
+				t.Errorf("%s: %+v", body, reply)
+			}
+		}
+	})
+}
+
 // TestManyWaitingSearchesRefuseNoList has as many searches wait as may.
 func TestManyWaitingSearchesRefuseNoList(t *testing.T) {
 	engine := openEngine(t)
 	engine.queries.waiting.all.Store(maxWaitingSearches)
 	engine.queries.waiting.searches.Store(maxWaitingSearches)
-	if reply := answered(t, engine, bus.QueryChat, `{"words":"x"}`); reply.Success || !reply.Retry {
+	if reply := answered(t, engine, bus.QueryChat, `{"words":"x"}`); reply.Success || !reply.Busy {
 		t.Errorf("one search more: %+v", reply)
 	}
 	if reply := answered(t, engine, bus.QueryChat, `{}`); !reply.Success {
@@ -144,7 +164,7 @@ func TestYearsOfPresenceDelayNoList(t *testing.T) {
 	storePresence(t, engine, began)
 	proceed := slowDown(engine)
 	const byHours = `{"sort":"hours"}`
-	if reply := answered(t, engine, bus.QueryUsers, byHours); !reply.Retry || reply.Error != errCounting.Error() {
+	if reply := answered(t, engine, bus.QueryUsers, byHours); !reply.Busy || reply.Error != errCounting.Error() {
 		t.Errorf("the first list: %+v, want to be told to try again", reply)
 	}
 	if reply := answered(t, engine, bus.QueryRecords, `{}`); !reply.Success || reply.Longest != nil {

@@ -16,8 +16,8 @@ import (
 // that cannot be. Its text names the field and what was expected.
 type QueryProblem struct {
 	text string
-	// retry means that nothing is wrong with the request: the database is away, or has too much to do.
-	retry bool
+	// retry means that nothing is wrong with the request: the database is away, or it is busy.
+	retry, busy bool
 }
 
 // Error implements error.
@@ -35,12 +35,15 @@ func (a *answer) UnmarshalJSON(data []byte) error {
 		Success bool   `json:"success"`
 		Error   string `json:"error"`
 		Retry   bool   `json:"retry"`
+		Busy    bool   `json:"busy"`
 	}
 	if err := json.Unmarshal(data, &outcome); err != nil {
 		return fmt.Errorf("expected an object with success: %w", err)
 	}
 	if !outcome.Success && outcome.Error != "" {
-		a.problem = &QueryProblem{text: status.OneLine(outcome.Error, maxMessage), retry: outcome.Retry}
+		a.problem = &QueryProblem{
+			text: status.OneLine(outcome.Error, maxMessage), retry: outcome.Retry, busy: outcome.Busy,
+		}
 	}
 	if err := json.Unmarshal(data, a.out); err != nil {
 		return fmt.Errorf("expected another object: %w", err)
@@ -108,13 +111,15 @@ func (s *Server) request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	return err
 }
 
-// noteDatabase remembers whether the database answers, as far as the error of a request to it tells.
+// noteDatabase remembers whether the database answers, as far as the error of a request to it tells: that of a mistake,
+// or of a service that is busy, does not.
 func (s *Server) noteDatabase(err error) {
 	problem, isProblem := errors.AsType[*QueryProblem](err)
 	switch {
-	case err == nil, isProblem && !problem.retry:
+	case err == nil:
 		s.live.noteDatabase(true, time.Now())
-	case isProblem, errors.Is(err, bus.ErrNotConnected), errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply):
+	case isProblem && problem.retry && !problem.busy,
+		errors.Is(err, bus.ErrNotConnected), errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply):
 		s.live.noteDatabase(false, time.Now())
 	}
 }
@@ -131,6 +136,8 @@ func explain(err error) (message string, code int) {
 	switch {
 	case err == nil:
 		return "", http.StatusOK
+	case isProblem && problem.busy:
+		return "The database has much to do: " + problem.Error() + ".", http.StatusServiceUnavailable
 	case isProblem && problem.retry:
 		return "The database is away or has too much to do. Try again in a moment.", http.StatusServiceUnavailable
 	case isProblem:

@@ -168,9 +168,43 @@ func TestADatabaseThatIsAwayIsNoMistakeOfTheReader(t *testing.T) {
 	if code, reply := call(t, served, http.MethodPost, "/api/v1/outbound", `{"message":"x"}`); code != 503 {
 		t.Errorf("saying a line: %d %v", code, reply)
 	}
+	if p.server.live.databaseAway() == 0 {
+		t.Error("the pages do not say that the database is away")
+	}
 	away.Retry = false
 	p.replies(bus.QueryChat, away)
 	if response, _ := send(t, served, http.MethodGet, "/chat", ""); response.StatusCode != http.StatusBadRequest {
 		t.Errorf("a mistake: %d", response.StatusCode)
+	}
+}
+
+// TestABusyDatabaseIsNotTakenForOneThatIsAway answers as a service does that counts the times of users, or of which too
+// much is asked.
+func TestABusyDatabaseIsNotTakenForOneThatIsAway(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	const doing = "the time that everybody was in the channel is being added up: try again in a moment"
+	busy := bus.QueryError{Error: doing, Retry: true, Busy: true}
+	for _, suffix := range []bus.Suffix{bus.QueryChat, bus.QueryUsers} {
+		p.replies(suffix, busy)
+	}
+	for _, target := range []string{"/chat", "/people", "/api/v1/people"} {
+		response, body := send(t, served, http.MethodGet, target, "")
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" ||
+			!strings.Contains(body, doing) || strings.Contains(body, "not answered since") {
+			t.Errorf("%s: %d %v %s", target, response.StatusCode, response.Header, body)
+		}
+	}
+	if since := p.server.live.databaseAway(); since != 0 || len(p.server.live.recall) != 0 {
+		t.Errorf("the database is away since %d, %d more requests for its lines", since, len(p.server.live.recall))
+	}
+	// That it is busy does not say either that it is back.
+	p.replies(bus.QueryChat, bus.QueryError{Error: "the database is not available", Retry: true})
+	send(t, served, http.MethodGet, "/chat", "")
+	for _, reply := range []bus.QueryError{busy, {Error: "limit: expected a number"}} {
+		p.replies(bus.QueryChat, reply)
+		if send(t, served, http.MethodGet, "/chat", ""); p.server.live.databaseAway() == 0 {
+			t.Errorf("the database is said to be back with %+v", reply)
+		}
 	}
 }
