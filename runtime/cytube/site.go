@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"rosey.dev/rosey/runtime/inside"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -41,18 +42,18 @@ type socketServer struct {
 	URL string `json:"url"`
 }
 
-// findSocket requests the URL of the channel's socket server from the site. inside reports whether the site itself is
+// findSocket requests the URL of the channel's socket server from the site. isInside reports whether the site itself is
 // at an inside address, or behind a proxy, which is one for all that the bot can see. Errors are *Error.
-func findSocket(ctx context.Context, options Options) (address string, inside bool, err error) {
+func findSocket(ctx context.Context, options Options) (address string, isInside bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, siteTimeout)
 	defer cancel()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		inside = isInside(info.Conn.RemoteAddr().String())
+		isInside = inside.Is(info.Conn.RemoteAddr().String())
 	}})
 	client, closeIdle := newHTTPClient(false, options.DialContext)
 	defer closeIdle()
 	address, err = socketURL(ctx, client, options.Server, options.Channel)
-	return address, inside, err
+	return address, isInside, err
 }
 
 // socketURL requests the URL of the channel's socket server from the site. Errors are *Error.

@@ -59,6 +59,12 @@
 // A Setting is a value that whoever runs the plugin may choose; Settings are the values as they are now. They are read
 // while the plugin runs. A wrong value is reported in /status, and the default is used.
 //
+// # The web
+//
+// HTTPClient sends requests to servers that whoever runs the plugin names, or that others do: it connects to nothing
+// that only this machine or its network reaches, and its errors do not tell a key in the URL. Spoken makes lines of
+// what such a server answers, none of which is a command.
+//
 // # Tests
 //
 // Package plugintest runs a plugin in a room of its own, with a real NATS server inside the test and a clock that the

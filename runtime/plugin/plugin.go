@@ -134,7 +134,7 @@ func (p *Plugin) OnStart(do func(ctx context.Context, c *Channel) error) {
 // Setting declares a setting, which whoever runs the plugin may give a value.
 func (p *Plugin) Setting(s Setting) {
 	if len(s.Name) > maxSettingName || !validSetting.MatchString(s.Name) {
-		p.wrong("setting %q: expected 1 to 63 letters, digits, '.', '-' and '_'", s.Name)
+		p.wrong("setting %q: expected 1 to 63 letters, digits, '.', '-' and '_', and perhaps .* at the end", s.Name)
 	}
 	if slices.ContainsFunc(p.settings, func(other Setting) bool { return other.Name == s.Name }) {
 		p.wrong("setting %q: declared twice", s.Name)

@@ -21,15 +21,43 @@ import (
 
 // Setting is a value that whoever runs a plugin may choose.
 type Setting struct {
-	// Name is 1 to 63 letters, digits, '.', '-' and '_': the key in the configuration.
+	// Name is 1 to 63 letters, digits, '.', '-' and '_': the key in the configuration. A Name that ends in ".*" stands for
+	// all settings that begin so, for example command.*; they have no Default, and Settings.Each returns them.
 	Name string
 	// Default is its value if none is chosen. Help is one sentence about it.
 	Default, Help string
 	// Check returns what is wrong with a value, and what was expected. Nil: any text is right.
 	Check func(value string) error
+	// CheckRest is Check for what takes the place of the "*" in Name.
+	CheckRest func(rest string) error
 }
 
-var validSetting = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var validSetting = regexp.MustCompile(`^[A-Za-z0-9._-]+(\.\*)?$`)
+
+// rest returns what a name has in the place of the "*" in Name, and whether the setting is meant by it.
+func (s Setting) rest(name string) (rest string, isMeant bool) {
+	if prefix, isOpen := strings.CutSuffix(s.Name, "*"); isOpen {
+		rest, isMeant = strings.CutPrefix(name, prefix)
+		return rest, isMeant && rest != ""
+	}
+	return "", s.Name == name
+}
+
+// check returns what is wrong with the name or the value that was chosen.
+func (s Setting) check(name, value string) error {
+	if rest, _ := s.rest(name); s.CheckRest != nil {
+		if err := s.CheckRest(rest); err != nil {
+			return err
+		}
+	}
+	if s.Check == nil {
+		return nil
+	}
+	if err := s.Check(value); err != nil {
+		return fmt.Errorf("%q, %w", Cut(value, 40), err)
+	}
+	return nil
+}
 
 const maxSettingName = 63
 
@@ -97,6 +125,18 @@ func (s Settings) Text(name string) string {
 		panic(fmt.Sprintf("the plugin has not declared the setting %q", name))
 	}
 	return s.declared[at].Default
+}
+
+// Each returns the values of the settings that were chosen where the plugin has declared a Name that ends in ".*", by
+// what they have in the place of the "*".
+func (s Settings) Each(name string) map[string]string {
+	all := map[string]string{}
+	for chosen, value := range s.values {
+		if rest, isMeant := (Setting{Name: name}).rest(chosen); isMeant {
+			all[rest] = value
+		}
+	}
+	return all
 }
 
 // Int returns the value of a setting with the Check Whole.
@@ -257,16 +297,17 @@ func (l *liveSettings) readNow() {
 	}
 	values, problems := map[string]string{}, []string(nil)
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
-		at := slices.IndexFunc(l.declared, func(one Setting) bool { return one.Name == name })
+		at := slices.IndexFunc(l.declared, func(one Setting) bool {
+			_, isMeant := one.rest(name)
+			return isMeant
+		})
 		if at < 0 {
 			problems = append(problems, fmt.Sprintf("%s: no such setting, expected one of %s", name, l.names()))
 			continue
 		}
-		if check := l.declared[at].Check; check != nil {
-			if err := check(chosen[name]); err != nil {
-				problems = append(problems, fmt.Sprintf("%s: %q, %v", name, Cut(chosen[name], 40), err))
-				continue
-			}
+		if err := l.declared[at].check(name, chosen[name]); err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", name, err))
+			continue
 		}
 		values[name] = chosen[name]
 	}

@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,4 +123,37 @@ func TestAnUndeclaredSettingPanics(t *testing.T) {
 		}
 	}()
 	plugin.Settings{}.Text("other")
+}
+
+// A plugin whose commands come from settings cannot know their names.
+func TestSettingsWhoseNamesBeginAlike(t *testing.T) {
+	t.Parallel()
+	p := plugin.New("test", "1")
+	p.Setting(plugin.Setting{
+		Name: "command.*", Check: plugin.Whole(1, 9), CheckRest: plugin.OneOf("a", "b", "c"),
+	})
+	p.Setting(plugin.Setting{Name: "other"})
+	settings := make(chan map[string]string, 1)
+	p.OnStart(func(_ context.Context, c *plugin.Channel) error {
+		settings <- c.Settings().Each("command.*")
+		return nil
+	})
+	r := newRig(t, p)
+	r.run(plugin.Options{Settings: plugin.FixedSettings(map[string]string{
+		"command.a": "1", "command.b": "x", "command.": "2", "command.d": "3", "command.c": "4",
+		"other": "5", "commands": "6",
+	})})
+	r.next()
+	if got := <-settings; !maps.Equal(got, map[string]string{"a": "1", "c": "4"}) {
+		t.Errorf("%q", got)
+	}
+	check := p.Check()
+	for _, want := range []string{
+		"command.: no such setting, expected one of command.*, other", `command.b: "x", expected a whole number from 1 to 9`,
+		"command.d: expected one of a, b, c", "commands: no such setting",
+	} {
+		if check.OK || !strings.Contains(check.Message, want) {
+			t.Errorf("%+v, want %s", check, want)
+		}
+	}
 }

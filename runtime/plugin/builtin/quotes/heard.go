@@ -25,7 +25,7 @@ func newHeard() *heard { return &heard{lines: map[string]line{}} }
 
 // note remembers a line. Commands are none that anybody quotes.
 func (h *heard) note(_ context.Context, e *plugin.Event) error {
-	if e.User.Name == "" || strings.TrimSpace(e.Text) == "" || isCommand(e.Text) {
+	if e.User.Name == "" || strings.TrimSpace(e.Text) == "" || plugin.LooksLikeCommand(e.Text) {
 		return nil
 	}
 	name := strings.ToLower(e.User.Name)
@@ -41,11 +41,6 @@ func (h *heard) note(_ context.Context, e *plugin.Event) error {
 		h.order = slices.Delete(h.order, 0, 1)
 	}
 	return nil
-}
-
-// isCommand reports whether a line looks like a command: what begins with punctuation and a letter.
-func isCommand(text string) bool {
-	return len(text) > 1 && strings.ContainsRune("!/.$?", rune(text[0])) && text[1] >= 'A'
 }
 
 func (h *heard) grab(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {

@@ -1,0 +1,83 @@
+package plugin
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+// Spoken returns what can be said of a text from outside, such as the answer of a web API: at most so many printable
+// lines, none of which is empty, too long, or looks like a command. A long line is divided between words, and where
+// there is more to say, the last line ends in "…". There are none if there is nothing to say.
+func Spoken(text string, count int) (lines []string) {
+	count = max(1, min(count, MaxLines))
+	for paragraph := range strings.FieldsFuncSeq(text, isLineBreak) {
+		rest := withoutPrefix(status.OneLine(paragraph, MaxLines*MaxLength))
+		for rest != "" {
+			if len(lines) == count {
+				lines[count-1] = Cut(lines[count-1]+" …", MaxLength)
+				return lines
+			}
+			var line string
+			line, rest = divide(rest)
+			lines = append(lines, line)
+			rest = withoutPrefix(rest)
+		}
+	}
+	return lines
+}
+
+// isLineBreak reports whether a character ends a line.
+func isLineBreak(r rune) bool { return strings.ContainsRune("\n\r\v\f\u0085\u2028\u2029", r) }
+
+// divide divides a text that is not empty after at most MaxLength UTF-16 code units, at the last space if there is one.
+func divide(text string) (line, rest string) {
+	if utf16Length(text) <= MaxLength {
+		return text, ""
+	}
+	room, end, space := MaxLength, 0, 0
+	for i, r := range text {
+		if room -= max(1, utf16.RuneLen(r)); room < 0 {
+			end = i
+			break
+		}
+		if r == ' ' {
+			space = i
+		}
+	}
+	if space > 0 {
+		end = space
+	}
+	return strings.TrimRight(text[:end], " "), text[end:]
+}
+
+// prefixes are the characters with which commands begin: here, at other bots, and at the server. Those that begin
+// something else as often are not among them: @ is for a person, and : * _ # are for emotes and emphasis.
+const prefixes = `!/.,;?$%&+-~=|\^<>`
+
+// LooksLikeCommand reports whether a line may be a command of the server, of this bot, whatever its prefix is, or of
+// another bot: it begins with "/" or "!", or with other such punctuation and a letter.
+func LooksLikeCommand(line string) bool {
+	first, size := utf8.DecodeRuneInString(line)
+	switch {
+	case line == "" || !strings.ContainsRune(prefixes, first):
+		return false
+	case first == '/' || first == '!':
+		return true
+	}
+	next, _ := utf8.DecodeRuneInString(line[size:])
+	return unicode.IsLetter(next) || strings.ContainsRune(prefixes, next) && LooksLikeCommand(line[size:])
+}
+
+// withoutPrefix returns a line without what makes it look like a command.
+func withoutPrefix(line string) string {
+	line = strings.TrimSpace(line)
+	for LooksLikeCommand(line) {
+		_, size := utf8.DecodeRuneInString(line)
+		line = strings.TrimSpace(line[size:])
+	}
+	return line
+}
