@@ -22,8 +22,8 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// floodNamespace and refusedNamespace are not watched by the operator of the other tests, which has no limits.
-const floodNamespace, refusedNamespace = "flood", "refused"
+// These namespaces are not watched by the operator of the other tests, which has no limits.
+const floodNamespace, refusedNamespace, starvedNamespace = "flood", "refused", "starved"
 
 // fakeClock is a clock that stands still until a test moves it.
 type fakeClock struct{ seconds atomic.Int64 }
@@ -180,6 +180,26 @@ func TestObjectsThatAreRefusedAreNotTriedWithoutEnd(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// RoseyBots that use up what their namespace may write, because each attempt is refused, delay no healthy one beside
+// them.
+func TestRefusedObjectsDelayNoOtherRoseyBot(t *testing.T) {
+	newNamespace(t) // skips the test without an API server
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: starvedNamespace}})
+	clock := &fakeClock{}
+	stop := runOperator(t, starvedNamespace, func(operator *Reconciler) {
+		operator.now, operator.probes.now, operator.settleTime = clock.now, clock.now, 0
+		operator.objectWrites = newLimiter(objectWritesOfBot, allowance{time.Hour, 1})
+		operator.objectWrites.allow(types.NamespacedName{Namespace: starvedNamespace, Name: "ill"}, clock.now())
+	})
+	defer stop()
+	bot := newBot(starvedNamespace)
+	create(t, bot)
+	rollOut(t, bot)
+	newPod(t, bot, manifests.Database, runningPod("127.0.0.1", true))
+	newPod(t, bot, manifests.Bot, runningPod("127.0.0.1", true))
+	waitReady(t, bot, metav1.ConditionTrue)
 }
 
 // While the pods of a namespace accept connections and never respond, the RoseyBots of others get their objects, and

@@ -93,7 +93,7 @@ func startOperator(ctx context.Context, config *rest.Config) (manager ctrl.Manag
 	var others []fields.Selector // the namespaces of tests that run an operator of their own
 	for _, namespace := range append([]string{
 		upgradeNamespace, addedNamespace, unseenNamespace, frugalNamespace, restartNamespace, floodNamespace,
-		refusedNamespace, turnsNamespace, haltNamespace, illNamespace, flapNamespace,
+		refusedNamespace, starvedNamespace, turnsNamespace, haltNamespace, illNamespace, flapNamespace,
 		stayingNamespace, refusingNamespace, momentNamespace, forgottenNamespace, laggingNamespace, deletingNamespace,
 	}, tenantNamespaces...) {
 		others = append(others, fields.OneTermNotEqualSelector("metadata.namespace", namespace))

@@ -28,6 +28,8 @@ type memory struct {
 	crowdedServer string
 	// seen are its Deployments as their controller has seen them.
 	seen []seenDeployment
+	// sent is set if the last reconcile sent requests about objects, and was not the first of its generation.
+	sent bool
 	// asDesired is the fingerprint of what the last apply saw, or empty unless all objects were as desired.
 	asDesired string
 	// created has the objects that were created lately and that no reconcile has found in the cache yet. It is nil if

@@ -117,8 +117,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, nil           // the garbage collector deletes what the RoseyBot owns
 	}
 	isNew := bot.Status.ObservedGeneration != bot.Generation
-	if !isNew && !r.objectWrites.allows(request.NamespacedName, r.now()) {
-		// Pods that change all the time start reconciles, and each would try again what has failed.
+	if !isNew && r.memories.of(bot).sent && !r.objectWrites.allows(request.NamespacedName, r.now()) {
+		// Pods that change all the time start reconciles, and each would try again what has failed. A RoseyBot whose last
+		// reconcile had nothing to write does not wait for those of its namespace that always have.
 		return reconcile.Result{RequeueAfter: maxPollInterval}, nil
 	}
 	ctx, span := telemetry.Defer(ctx, "reconcile RoseyBot", func() []attribute.KeyValue {
@@ -188,7 +189,8 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 	}
 	applied := r.apply(ctx, bot, observed)
 	now := r.now()
-	if applied.sent && !isNew {
+	memory := r.memories.of(bot)
+	if memory.sent = applied.sent && !isNew; memory.sent {
 		r.objectWrites.allow(key, now)
 	}
 	in := statusInput{bot: bot, observed: observed, applied: applied, reports: map[string]probeResult{}}
@@ -207,7 +209,7 @@ func (r *Reconciler) reconcile(ctx context.Context, bot *v1alpha1.RoseyBot, isNe
 		retry, err = r.writeStatus(ctx, in, next)
 	}
 	repeat = sooner(repeat, retry)
-	if len(r.memories.of(bot).created) > 0 { // what is deleted before the cache has it may start no reconcile
+	if len(memory.created) > 0 { // what is deleted before the cache has it may start no reconcile
 		repeat = sooner(repeat, r.cacheLag)
 	}
 	return repeat, errors.Join(applied.err, err)
