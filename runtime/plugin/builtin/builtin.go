@@ -11,6 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/plugin/builtin/custom"
 	"rosey.dev/rosey/runtime/plugin/builtin/dice"
 	"rosey.dev/rosey/runtime/plugin/builtin/quotes"
+	"rosey.dev/rosey/runtime/plugin/builtin/trivia"
 )
 
 // plugins are the constructors: a plugin runs once, so each start needs another one.
@@ -19,6 +20,7 @@ var plugins = map[string]func() *plugin.Plugin{
 	"custom":    custom.New,
 	"dice":      dice.New,
 	"quotes":    quotes.New,
+	"trivia":    trivia.New,
 }
 
 // Names returns the names of all built-in plugins, sorted.

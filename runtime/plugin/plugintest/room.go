@@ -251,12 +251,23 @@ func (r *Room) said(body []byte) bus.PluginOutcome {
 	if err := json.Unmarshal(body, &request); err != nil || len(request.Lines) == 0 {
 		return bus.PluginOutcome{Outcome: bus.OutcomeInvalid, Error: "expected lines"}
 	}
+	if refused, set := r.refused("say"); set {
+		return refused
+	}
 	var lines []Line
 	for _, text := range request.Lines {
 		lines = append(lines, Line{Text: text, To: request.User, Call: request.Call})
 	}
 	r.record(lines, nil)
 	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
+}
+
+// refused returns what Refuse has set for a verb.
+func (r *Room) refused(verb plugin.Verb) (answer bus.PluginOutcome, set bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	answer, set = r.answers[verb]
+	return answer, set
 }
 
 func (r *Room) queued(body []byte) bus.PluginOutcome {
@@ -326,11 +337,19 @@ func (r *Room) Deny(what, why string) {
 	r.denied[what] = why
 }
 
-// Refuse makes the channel refuse a verb from now on.
+// Refuse makes the channel refuse a verb from now on, or "say".
 func (r *Room) Refuse(verb plugin.Verb, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answers[verb] = bus.PluginOutcome{Outcome: bus.OutcomeFailed, Error: why}
+}
+
+// Allow ends what Deny or Refuse began.
+func (r *Room) Allow(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.denied, what)
+	delete(r.answers, plugin.Verb(strings.TrimPrefix(what, "act.")))
 }
 
 // Plays makes something play in the channel, with what follows in the playlist. Nil: nothing plays.
