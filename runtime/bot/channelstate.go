@@ -80,7 +80,7 @@ func (s *session) describe(state *bus.ChannelState) {
 			Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted})
 	}
 	for _, item := range r.Playlist.Next(bus.MaxNextItems) {
-		state.Next = append(state.Next, bus.QueuedMedia{UID: item.UID, Media: busMedia(item.Media, item.QueuedBy)})
+		state.Next = append(state.Next, queuedMedia(item))
 	}
 	if r.Playback.Media.ID != "" {
 		state.Playing = &bus.PlayingMedia{
@@ -95,6 +95,10 @@ func (s *session) playing() bus.Media {
 		queuedBy = item.QueuedBy
 	}
 	return busMedia(media, queuedBy)
+}
+
+func queuedMedia(item cytube.Item) bus.QueuedMedia {
+	return bus.QueuedMedia{UID: item.UID, Media: busMedia(item.Media, item.QueuedBy)}
 }
 
 func busMedia(media cytube.Media, queuedBy string) bus.Media {

@@ -182,13 +182,23 @@ func (c pluginChannel) Say(ctx context.Context, m speech.Message) speech.Result 
 var errNotInChannel = errors.New("the bot is not in the channel")
 
 // PrepareAct implements pluginclient.Channel.
-func (c pluginChannel) PrepareAct(
-	ctx context.Context, act command.Act,
-) (run func(ctx context.Context) error, err error) {
-	if !c.bot.look(ctx, func(s *session) { run, err = s.commands.PrepareAct(act) }) {
+func (c pluginChannel) PrepareAct(ctx context.Context, act command.Act) (
+	run func(ctx context.Context) (added *bus.QueuedMedia, err error), err error,
+) {
+	var deed command.Deed
+	if !c.bot.look(ctx, func(s *session) { deed, err = s.commands.PrepareAct(act) }) {
 		return nil, errNotInChannel
 	}
-	return run, err
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (*bus.QueuedMedia, error) {
+		item, err := deed(ctx)
+		if item == nil || err != nil {
+			return nil, err
+		}
+		return new(queuedMedia(*item)), nil
+	}, nil
 }
 
 // State implements pluginclient.Channel.

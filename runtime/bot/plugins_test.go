@@ -570,6 +570,44 @@ func TestWhatPluginsAreGranted(t *testing.T) {
 	}
 }
 
+// TestPluginsLearnWhatTheyHaveAdded has a plugin add what is not there and what cannot be added.
+func TestPluginsLearnWhatTheyHaveAdded(t *testing.T) {
+	r := newPluginRig(t, config.Plugin{Name: "dice", Grants: &config.PluginGrants{
+		Act: []config.ActGrant{{Verb: "playlist.add"}}}})
+	p := r.plug("dice", "one", bus.PluginCommand{Name: "roll"})
+	r.startJoined()
+	r.awaitPlugin("dice", status.ReasonReady, "")
+	subject := p.subjects.Act(bus.VerbPlaylistAdd)
+	for _, check := range []struct{ link, outcome string }{
+		{"yt:abc", bus.OutcomeDone}, {"the film", bus.OutcomeInvalid}, {"cu:abc", bus.OutcomeDenied},
+	} {
+		got := p.request(subject, bus.PluginActRequest{URL: check.link, Check: true})
+		if got.Outcome != check.outcome || got.Success != (check.outcome == bus.OutcomeDone) || got.Item != nil {
+			t.Errorf("%s may be added: %+v", check.link, got)
+		}
+	}
+	queued := func() []simulator.Entry {
+		return slices.DeleteFunc(r.channel.Log(), func(e simulator.Entry) bool { return e.Kind != simulator.KindQueue })
+	}
+	if actions := r.service.on(bus.ActionPMCommand); len(actions) > 0 || len(queued()) > 0 {
+		t.Errorf("a check did something: %v", actions)
+	}
+	got := p.request(subject, bus.PluginActRequest{URL: "yt:abc"})
+	if !got.Success || got.Item == nil {
+		t.Fatalf("added %+v", got)
+	}
+	want := bus.QueuedMedia{
+		UID: queued()[0].Count, Media: bus.Media{Type: "yt", ID: "abc", Title: queued()[0].Text, QueuedBy: "Rosey"}}
+	want.Seconds = got.Item.Seconds
+	if *got.Item != want || want.Seconds == 0 {
+		t.Errorf("added %+v, want %+v", *got.Item, want)
+	}
+	got = p.request(subject, bus.PluginActRequest{URL: "yt:abc"})
+	if got.Outcome != bus.OutcomeFailed || got.Item != nil {
+		t.Errorf("what is there already: %+v", got)
+	}
+}
+
 // TestLinesOfPluginsInTheQueueNameWhoAsked checks what a row of the outbound queue says.
 func TestLinesOfPluginsInTheQueueNameWhoAsked(t *testing.T) {
 	r := newPluginRig(t, config.Plugin{Name: "dice", Grants: &config.PluginGrants{Queue: true}})

@@ -292,6 +292,8 @@ type PluginQueueRequest struct {
 // PluginActRequest is the body of Act. Which fields a verb needs is described there.
 type PluginActRequest struct {
 	Call string `json:"call,omitempty"`
+	// Check has the bot only check whether it would do it: the reply is the same, except that nothing was done.
+	Check bool `json:"check,omitempty"`
 	// URL is what VerbPlaylistAdd adds.
 	URL string `json:"url,omitempty"`
 	// UID is an item of the playlist, for VerbPlaylistRemove and VerbPlaylistJump.
@@ -315,6 +317,8 @@ type PluginOutcome struct {
 	Error string `json:"error,omitempty"`
 	// Row is that of the line in the outbound queue, for Queue.
 	Row int64 `json:"row,omitempty"`
+	// Item is what VerbPlaylistAdd has added, as the channel shows it: of a list the first item.
+	Item *QueuedMedia `json:"item,omitempty"`
 }
 
 // Values of PluginOutcome.Outcome.

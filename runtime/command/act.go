@@ -25,10 +25,14 @@ type Act struct {
 	Rank  float64
 }
 
-// PrepareAct checks a request of a plugin, and returns what is left to do: run waits for the server to show the effect,
-// up to confirmTimeout. PrepareAct reads the Room, so it must be called on the goroutine that calls Handle; run may be
-// called on another one. A request that is not permitted is a *deniedError: see IsDenied.
-func (h *Handler) PrepareAct(a Act) (run func(ctx context.Context) error, err error) {
+// Deed is what is left to do of an Act. It returns the item that bus.VerbPlaylistAdd has added, and nil for other
+// verbs.
+type Deed func(ctx context.Context) (added *cytube.Item, err error)
+
+// PrepareAct checks a request of a plugin, and returns what is left to do: the Deed waits for the server to show the
+// effect, up to confirmTimeout. PrepareAct reads the Room, so it must be called on the goroutine that calls Handle; the
+// Deed may be called on another one. A request that is not permitted is a *deniedError: see IsDenied.
+func (h *Handler) PrepareAct(a Act) (Deed, error) {
 	if err := h.checkAsker(&a); err != nil {
 		return nil, err
 	}
@@ -39,14 +43,7 @@ func (h *Handler) PrepareAct(a Act) (run func(ctx context.Context) error, err er
 	if err := h.checkBot(prepare.permission); err != nil {
 		return nil, err
 	}
-	prepared, err := prepare.run(h, a)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) error {
-		_, err := prepared(ctx)
-		return err
-	}, nil
+	return prepare.run(h, a)
 }
 
 // IsDenied reports whether an error of PrepareAct means that somebody may not do it.
@@ -81,20 +78,34 @@ func (h *Handler) checkBot(permission room.Permission) error {
 // acts are what plugins can do, and what the bot needs for it in the channel.
 var acts = map[bus.PluginVerb]struct {
 	permission room.Permission
-	run        func(h *Handler, a Act) (task, error)
+	run        func(h *Handler, a Act) (Deed, error)
 }{
 	bus.VerbPlaylistAdd:     {room.PermissionAdd, (*Handler).actAdd},
-	bus.VerbPlaylistSkip:    {room.PermissionJump, func(h *Handler, _ Act) (task, error) { return h.next(request{}) }},
-	bus.VerbPlaylistRemove:  {room.PermissionDelete, (*Handler).actRemove},
-	bus.VerbPlaylistJump:    {room.PermissionJump, (*Handler).actJump},
-	bus.VerbPlaylistShuffle: {room.PermissionShuffle, (*Handler).actShuffle},
-	bus.VerbPollOpen:        {room.PermissionPoll, (*Handler).actOpenPoll},
-	bus.VerbPollClose:       {room.PermissionPoll, (*Handler).actClosePoll},
-	bus.VerbKick:            {room.PermissionKick, (*Handler).actKick},
+	bus.VerbPlaylistSkip:    {room.PermissionJump, byTask((*Handler).actSkip)},
+	bus.VerbPlaylistRemove:  {room.PermissionDelete, byTask((*Handler).actRemove)},
+	bus.VerbPlaylistJump:    {room.PermissionJump, byTask((*Handler).actJump)},
+	bus.VerbPlaylistShuffle: {room.PermissionShuffle, byTask((*Handler).actShuffle)},
+	bus.VerbPollOpen:        {room.PermissionPoll, byTask((*Handler).actOpenPoll)},
+	bus.VerbPollClose:       {room.PermissionPoll, byTask((*Handler).actClosePoll)},
+	bus.VerbKick:            {room.PermissionKick, byTask((*Handler).actKick)},
+}
+
+// byTask returns what prepares a task as a Deed.
+func byTask(prepare func(h *Handler, a Act) (task, error)) func(h *Handler, a Act) (Deed, error) {
+	return func(h *Handler, a Act) (Deed, error) {
+		prepared, err := prepare(h, a)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) (added *cytube.Item, err error) {
+			_, err = prepared(ctx)
+			return nil, err
+		}, nil
+	}
 }
 
 // actAdd adds an item. It stays in the playlist only if the asker could add such an item.
-func (h *Handler) actAdd(a Act) (task, error) {
+func (h *Handler) actAdd(a Act) (Deed, error) {
 	media, err := cytube.ParseMediaLink(strings.TrimSpace(a.Request.URL))
 	if err != nil {
 		return nil, err
@@ -107,7 +118,13 @@ func (h *Handler) actAdd(a Act) (task, error) {
 		return nil, err
 	}
 	temp := a.Asker == "" || !h.Room.Allows(room.PermissionAddPermanent, a.Rank)
-	return h.enqueue(media, temp, ""), nil
+	return func(ctx context.Context) (*cytube.Item, error) {
+		item, err := h.enqueue(ctx, media, temp)
+		if err != nil {
+			return nil, err
+		}
+		return &item, nil
+	}, nil
 }
 
 // checkAdder returns an error unless the asker may add media that need a permission, which is empty if they need none
@@ -128,6 +145,8 @@ func (h *Handler) checkAdder(a Act, kind room.Permission) error {
 	}
 	return nil
 }
+
+func (h *Handler) actSkip(Act) (task, error) { return h.next(request{}) }
 
 func (h *Handler) actRemove(a Act) (task, error) {
 	if err := h.inPlaylist(a.Request.UID); err != nil {
@@ -156,7 +175,7 @@ func (h *Handler) inPlaylist(uid int) error {
 
 func (h *Handler) actShuffle(Act) (task, error) {
 	shuffled := when(func(cytube.Playlist) bool { return true })
-	return h.act(h.Conn.ShufflePlaylist, shuffled, ""), nil
+	return h.shuffling.during(h.act(h.Conn.ShufflePlaylist, shuffled, "")), nil
 }
 
 func (h *Handler) actOpenPoll(a Act) (task, error) {
@@ -173,7 +192,7 @@ func (h *Handler) actOpenPoll(a Act) (task, error) {
 		}
 	}
 	open := func(ctx context.Context) error { return h.Conn.OpenPoll(ctx, poll) }
-	return h.act(open, func(event cytube.Event) (bool, error) {
+	return h.polling.during(h.act(open, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
 		case cytube.NewPoll:
 			return h.Room.IsMe(event.By), nil
@@ -183,12 +202,12 @@ func (h *Handler) actOpenPoll(a Act) (task, error) {
 			}
 		}
 		return false, nil
-	}, ""), nil
+	}, "")), nil
 }
 
 func (h *Handler) actClosePoll(Act) (task, error) {
 	closed := when(func(cytube.PollClosed) bool { return true })
-	return h.act(h.Conn.ClosePoll, closed, ""), nil
+	return h.polling.during(h.act(h.Conn.ClosePoll, closed, "")), nil
 }
 
 // actKick kicks a user of a lower rank than the asker. Without an asker, no moderator is kicked.

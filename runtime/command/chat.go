@@ -145,8 +145,8 @@ func (h *Handler) kickUser(user cytube.User, reason, done string) task {
 		switch event := event.(type) {
 		case cytube.UserLeave:
 			return strings.EqualFold(event.Name, user.Name), nil
-		case cytube.ErrorMsg:
-			if strings.Contains(event.Message, "kick") {
+		case cytube.ErrorMsg: // "You do not have permission to kick alice"
+			if strings.HasSuffix(strings.ToLower(event.Message), " kick "+strings.ToLower(user.Name)) {
 				return refused(event.Message)
 			}
 		}

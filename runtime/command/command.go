@@ -98,7 +98,16 @@ type Handler struct {
 	jobs chan job
 	// confirmations are given every event.
 	confirmations confirmations
+	// The turns of what is done in the playlist and about polls.
+	adding, skipping, shuffling, polling turn
+	// late are the media whose addition was not confirmed in time, the last ones. Who has adding uses it.
+	late []cytube.Media
 }
 
 // New returns a Handler. It executes nothing until Run.
-func New(o Options) *Handler { return &Handler{Options: o, jobs: make(chan job, maxJobs)} }
+func New(o Options) *Handler {
+	return &Handler{
+		Options: o, jobs: make(chan job, maxJobs),
+		adding: newTurn(), skipping: newTurn(), shuffling: newTurn(), polling: newTurn(),
+	}
+}

@@ -301,7 +301,10 @@ func TestConfirmation(t *testing.T) {
 		{"jump 2", "jump 2", []cytube.Event{cytube.SetCurrent{UID: 1}, cytube.SetCurrent{UID: 2}}, "Playing Brazil"},
 		{"kick alice rude", `kick alice "rude"`, []cytube.Event{cytube.UserLeave{Name: "Alice"}}, "Kicked alice"},
 		{"kick alice", `kick alice ""`,
-			[]cytube.Event{cytube.ErrorMsg{Message: "no"}, cytube.ErrorMsg{Message: "cannot kick"}}, "kick: cannot kick"},
+			[]cytube.Event{
+				cytube.ErrorMsg{Message: "no"}, cytube.ErrorMsg{Message: "You do not have permission to kick Bob"},
+				cytube.ErrorMsg{Message: "You do not have permission to kick Alice"},
+			}, "kick: You do not have permission to kick Alice"},
 		{"move 1 2", "move 1 after 2", []cytube.Event{cytube.MoveVideo{UID: 1, After: cytube.Place{UID: 2}}},
 			"Moved Alien to 2"},
 		{"next", "next", []cytube.Event{cytube.PlaylistMeta{Count: 0}}, "Skipped"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,24 +76,62 @@ func (h *Handler) add(r request) (task, error) {
 	}
 	// The bot may add permanent items even where the moderator may not.
 	temp := option == "temp" || !h.Room.Allows(room.PermissionAddPermanent, r.user.Rank)
-	return h.enqueue(media, temp, "Added "+link), nil
+	return func(ctx context.Context) ([]string, error) {
+		if _, err := h.enqueue(ctx, media, temp); err != nil {
+			return nil, err
+		}
+		return []string{"Added " + link}, nil
+	}, nil
 }
 
-// enqueue returns the task that adds an item to the playlist and replies with one line.
-func (h *Handler) enqueue(media cytube.Media, temp bool, done string) task {
-	enqueue := func(ctx context.Context) error { return h.Conn.Enqueue(ctx, media, temp) }
-	return h.act(enqueue, func(event cytube.Event) (bool, error) {
+// enqueue adds an item to the playlist and returns it as the server shows it: of a list the first item.
+func (h *Handler) enqueue(ctx context.Context, media cytube.Media, temp bool) (cytube.Item, error) {
+	release, err := h.adding.take(ctx)
+	if err != nil {
+		return cytube.Item{}, err
+	}
+	defer release()
+	added := make(chan cytube.Item, 1)
+	send := func(ctx context.Context) error { return h.Conn.Enqueue(ctx, media, temp) }
+	err = h.actAndWait(ctx, send, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
 		case cytube.Queue:
-			// The server may queue another ID than it was sent: that of a short link, or of an embed. Of a YouTube
-			// playlist ("yp") it queues the videos.
-			sameType := event.Item.Media.Type == media.Type || media.Type == "yp"
-			return sameType && h.Room.IsMe(event.Item.QueuedBy), nil
+			if !h.Room.IsMe(event.Item.QueuedBy) || !h.mayBe(event.Item.Media, media) {
+				return false, nil
+			}
+			select {
+			case added <- event.Item:
+			default: // it is the second video of a list
+			}
+			return true, nil
 		case cytube.QueueFail:
-			return refused(event.Message)
+			if event.ID == "" || event.ID == media.ID {
+				return refused(event.Message)
+			}
 		}
 		return false, nil
-	}, done)
+	})
+	switch {
+	case errors.Is(err, errUnconfirmed):
+		h.late = append(h.late[max(0, len(h.late)+1-maxLate):], media)
+		return cytube.Item{}, err
+	case err != nil:
+		return cytube.Item{}, err
+	}
+	return <-added, nil
+}
+
+// maxLate is how many media are remembered whose addition the server has not confirmed in time.
+const maxLate = 32
+
+// mayBe reports whether media that the bot has added can be those that it has sent last: they are no others that come
+// late. The server may queue another ID than it was sent: that of a short link, or of an embed. Of a YouTube playlist
+// ("yp") it queues the videos.
+func (h *Handler) mayBe(shown, sent cytube.Media) bool {
+	if shown.IsOf(sent) {
+		return true
+	}
+	return (shown.Type == sent.Type || sent.Type == "yp") && !slices.ContainsFunc(h.late, shown.IsOf)
 }
 
 // permissionFor returns the permission that a type of media needs besides room.PermissionAdd. Empty: none.
@@ -167,7 +206,7 @@ func (h *Handler) next(request) (task, error) {
 	if h.Room.Playback.Media.ID == "" {
 		return nil, errNothingPlays
 	}
-	return h.act(h.Conn.PlayNext, func(event cytube.Event) (bool, error) {
+	return h.skipping.during(h.act(h.Conn.PlayNext, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
 		case cytube.ChangeMedia:
 			return true, nil
@@ -175,7 +214,7 @@ func (h *Handler) next(request) (task, error) {
 			return event.Count == 0, nil
 		}
 		return false, nil
-	}, "Skipped"), nil
+	}, "Skipped")), nil
 }
 
 func (h *Handler) voteskip(request) (task, error) {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -274,7 +275,10 @@ func TestActs(t *testing.T) {
 			run, err := r.PrepareAct(test.act)
 			if err == nil {
 				ended := make(chan error, 1)
-				go func() { ended <- run(r.t.Context()) }()
+				go func() {
+					_, err := run(r.t.Context())
+					ended <- err
+				}()
 				r.expect(test.what, &r.requested, test.request)
 				r.arrive(test.event)
 				err = <-ended
@@ -319,6 +323,85 @@ func TestPluginsAddNothingThatTheAskerMayNotAdd(t *testing.T) {
 			if !isAsWanted {
 				t.Errorf("%s by %q: %v, want %q", test.link, test.asker, err, test.denied)
 			}
+		}
+	})
+}
+
+// act does something in the background, and returns where its end is told.
+func (r *rig) act(a Act) (ended <-chan string) {
+	r.t.Helper()
+	deed, err := r.PrepareAct(a)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	told := make(chan string, 1)
+	go func() {
+		added, err := deed(r.t.Context())
+		if added != nil {
+			told <- fmt.Sprintf("%d %s %s", added.UID, added.Media.ID, added.Media.Title)
+			return
+		}
+		told <- errorText(err)
+	}()
+	synctest.Wait()
+	return told
+}
+
+func add(link string) Act {
+	return Act{Verb: bus.VerbPlaylistAdd, Request: bus.PluginActRequest{URL: link}}
+}
+
+// added is what the server sends for what the bot has added.
+func added(uid int, kind, id string) cytube.Queue {
+	return cytube.Queue{Item: cytube.Item{
+		UID: uid, Media: cytube.Media{Type: kind, ID: id, Title: "Film " + id}, QueuedBy: "Rosey"}}
+}
+
+// TestNobodyTakesTheEffectOfAnotherForItsOwn has several things done at once, and the server be late.
+func TestNobodyTakesTheEffectOfAnotherForItsOwn(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.arrive(cytube.Permissions{Ranks: map[string]float64{"playlistadd": 0, "pollctl": 0}})
+		first, second := r.act(add("yt:abc")), r.act(add("yt:def"))
+		r.expect("one at a time", &r.requested, "queue yt abc true")
+		r.arrive(added(1, "yt", "abc"))
+		if got := <-first; got != "1 abc Film abc" {
+			t.Errorf("added %s", got)
+		}
+		r.expect("then the other", &r.requested, "queue yt def true")
+		r.arrive(cytube.QueueFail{ID: "abc", Message: "of another"}, cytube.QueueFail{ID: "def", Message: "is there"})
+		if got := <-second; got != "is there" {
+			t.Errorf("added %s", got)
+		}
+
+		late := r.act(add("yt:late"))
+		time.Sleep(confirmTimeout)
+		if got := <-late; got != errUnconfirmed.Error() {
+			t.Errorf("not shown in time: %s", got)
+		}
+		next := r.act(add("yt:next"))
+		r.arrive(added(2, "yt", "late"))
+		synctest.Wait()
+		r.arrive(added(3, "yt", "next"))
+		if got := <-next; got != "3 next Film next" {
+			t.Errorf("added %s", got)
+		}
+		again := r.act(add("https://soundcloud.com/a/b")) // of which the server has another ID
+		r.arrive(added(4, "sc", "1234"))
+		if got := <-again; got != "4 1234 Film 1234" {
+			t.Errorf("added %s", got)
+		}
+		r.take(&r.requested)
+
+		poll := bus.PluginActRequest{Title: "x", Options: []string{"a"}}
+		open, end := r.act(Act{Verb: bus.VerbPollOpen, Request: poll}), r.act(Act{Verb: bus.VerbPollClose})
+		r.arrive(cytube.PollClosed{}) // that which was open before
+		r.expect("the new poll is not open yet", &r.requested, `open poll x ["a"]`)
+		r.arrive(cytube.NewPoll{By: "Rosey"})
+		r.expect("now it is", &r.requested, "close poll")
+		r.arrive(cytube.PollClosed{})
+		if opened, closed := <-open, <-end; opened != "" || closed != "" {
+			t.Errorf("opened: %s, closed: %s", opened, closed)
 		}
 	})
 }

@@ -223,6 +223,34 @@ func (h *Handler) actAndWait(ctx context.Context, send action, match matcher) er
 	}
 }
 
+// turn is had by one at a time of those who wait for effects that look alike, so that nobody takes the effect of what
+// somebody else does for that of its own.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+// take waits for the turn, which release ends, or for the end of ctx.
+func (t turn) take(ctx context.Context) (release func(), err error) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, errBusy
+	}
+}
+
+// during returns a task that has the turn while it runs.
+func (t turn) during(do task) task {
+	return func(ctx context.Context) ([]string, error) {
+		release, err := t.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		return do(ctx)
+	}
+}
+
 // act returns the task that sends a request, waits for its effect and replies with one line.
 func (h *Handler) act(send action, match matcher, done string) task {
 	return func(ctx context.Context) ([]string, error) {

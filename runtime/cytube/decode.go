@@ -54,7 +54,7 @@ var decoders = map[string]decoder{
 	"setPlaylistMeta":   as(func(p wirePlaylistMeta) Event { return PlaylistMeta(p) }),
 	"setPlaylistLocked": as(func(locked bool) Event { return PlaylistLocked{Locked: locked} }),
 	"queue":             as(func(q wireQueue) Event { return Queue{Item: q.Item.item(), After: Place(q.After)} }),
-	"queueFail":         as(func(f wireRefusal) Event { return QueueFail{Message: string(f.Msg)} }),
+	"queueFail":         as(wireQueueFail.event),
 	"delete":            as(func(u wireUID) Event { return Delete(u) }),
 	"moveVideo":         as(func(m wireMove) Event { return MoveVideo{UID: m.From, After: Place(m.After)} }),
 	"setCurrent":        as(func(uid int) Event { return SetCurrent{UID: uid} }),
@@ -197,6 +197,16 @@ func (i wireItem) item() Item {
 	media := i.Media.media()
 	media.ID = cut(media.ID, maxItemID)
 	return Item{UID: i.UID, Media: media, QueuedBy: string(i.QueueBy)}
+}
+
+type wireQueueFail struct {
+	ID  any      `json:"id"` // what the client has sent: false, for example
+	Msg wireText `json:"msg"`
+}
+
+func (f wireQueueFail) event() Event {
+	id, _ := f.ID.(string)
+	return QueueFail{ID: cut(id, maxMediaID), Message: string(f.Msg)}
 }
 
 type wirePlaylistMeta struct {

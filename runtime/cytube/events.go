@@ -138,6 +138,10 @@ type Media struct {
 	Seconds int
 }
 
+// IsOf reports whether media of an Item are those that were sent with Enqueue, as far as it can be told: the ID of an
+// Item is cut.
+func (m Media) IsOf(sent Media) bool { return m.Type == sent.Type && m.ID == cut(sent.ID, maxItemID) }
+
 // Item is an item of the playlist.
 type Item struct {
 	UID   int
@@ -164,8 +168,8 @@ type (
 		Item  Item
 		After Place
 	}
-	// QueueFail refuses an item that the bot wanted to add.
-	QueueFail struct{ Message string }
+	// QueueFail refuses an item that the bot wanted to add. ID is the one that it sent, or empty.
+	QueueFail struct{ ID, Message string }
 	// Delete removes an item.
 	Delete struct{ UID int }
 	// MoveVideo moves an item.

@@ -91,6 +91,9 @@ func Cut(text string, length int) string {
 	return strings.TrimRight(text[:end], " ") + "…"
 }
 
+// OneLine is Cut for a text that others have made, such as a title: it becomes one printable line.
+func OneLine(text string, length int) string { return Cut(status.OneLine(text, length), length) }
+
 func utf16Length(text string) (length int) {
 	for _, r := range text {
 		length += max(1, utf16.RuneLen(r))

@@ -29,7 +29,28 @@ var (
 	ErrNotGranted = errors.New("not granted")
 	// ErrThrottled means that the plugin says too much at once.
 	ErrThrottled = errors.New("too much at once")
+	// ErrInvalid means that the request is not as it should be: a link that CyTube does not play, for example.
+	ErrInvalid = errors.New("not valid")
 )
+
+// RequestError is what a request fails with that the bot has answered. errors.Is finds ErrNotGranted, ErrThrottled or
+// ErrInvalid in it, and none of them if the CyTube server has refused it or has not shown that it was done.
+type RequestError struct {
+	// What was requested, and Why it was not done, for people.
+	What, Why string
+	kind      error
+}
+
+// Error implements error.
+func (e *RequestError) Error() string {
+	if e.kind == nil {
+		return e.What + ": " + e.Why
+	}
+	return fmt.Sprintf("%s: %s: %s", e.What, e.kind, e.Why)
+}
+
+// Unwrap returns ErrNotGranted, ErrThrottled, ErrInvalid or nil.
+func (e *RequestError) Unwrap() error { return e.kind }
 
 // Name returns the name of the channel, and Server its server's URL.
 func (c *Channel) Name() string { return c.runner.options.Channel }
@@ -70,7 +91,8 @@ func (c *Channel) say(ctx context.Context, request bus.PluginSayRequest) error {
 		return fmt.Errorf("saying something: %w", err)
 	}
 	request.ID, request.Call = rand.Text(), c.call
-	return c.do(ctx, c.runner.subjects.Say(), "saying something", request)
+	_, err := c.do(ctx, c.runner.subjects.Say(), "saying something", request)
+	return err
 }
 
 // Queue puts a line into the outbound queue of the database: it is said even if the bot restarts in between. The plugin
@@ -80,7 +102,8 @@ func (c *Channel) Queue(ctx context.Context, line string) error {
 		return fmt.Errorf("queuing a line: %w", err)
 	}
 	request := bus.PluginQueueRequest{ID: rand.Text(), Call: c.call, Line: line}
-	return c.do(ctx, c.runner.subjects.Queue(), "queuing a line", request)
+	_, err := c.do(ctx, c.runner.subjects.Queue(), "queuing a line", request)
+	return err
 }
 
 // Declare adds a command while the plugin runs, and Withdraw removes one, which may be one that was declared before.
@@ -114,25 +137,47 @@ type Action = bus.PluginActRequest
 // the verb. If the grant names a rank, the person whose call this is must have it, and the plugin cannot do it by
 // itself.
 func (c *Channel) Act(ctx context.Context, verb Verb, action Action) error {
+	_, err := c.act(ctx, verb, action)
+	return err
+}
+
+// Item is an item of the playlist.
+type Item = bus.QueuedMedia
+
+// Add is Act with PlaylistAdd, and returns what was added, as the channel shows it: of a list the first item.
+func (c *Channel) Add(ctx context.Context, url string) (Item, error) {
+	outcome, err := c.act(ctx, PlaylistAdd, Action{URL: url})
+	if err != nil || outcome.Item == nil {
+		return Item{}, err
+	}
+	return *outcome.Item, nil
+}
+
+// CheckAdd returns the error that Add would have, as far as the bot can tell: the link is none that CyTube plays, or it
+// may not be added. Nothing is added.
+func (c *Channel) CheckAdd(ctx context.Context, url string) error {
+	return c.Act(ctx, PlaylistAdd, Action{URL: url, Check: true})
+}
+
+func (c *Channel) act(ctx context.Context, verb Verb, action Action) (bus.PluginOutcome, error) {
 	action.Call = c.call
 	return c.do(ctx, c.runner.subjects.Act(verb), string(verb), action)
 }
 
+// outcomeErrors are the kinds of RequestErrors.
+var outcomeErrors = map[string]error{
+	bus.OutcomeThrottled: ErrThrottled, bus.OutcomeDenied: ErrNotGranted, bus.OutcomeInvalid: ErrInvalid,
+}
+
 // do sends a request to the bot and returns what became of it.
-func (c *Channel) do(ctx context.Context, subject, what string, request any) error {
-	var outcome bus.PluginOutcome
+func (c *Channel) do(ctx context.Context, subject, what string, request any) (outcome bus.PluginOutcome, err error) {
 	if err := c.request(ctx, subject, what, request, &outcome); err != nil {
-		return err
+		return outcome, err
 	}
-	kind := map[string]error{bus.OutcomeThrottled: ErrThrottled, bus.OutcomeDenied: ErrNotGranted}[outcome.Outcome]
-	switch {
-	case outcome.Success:
-		return nil
-	case kind != nil:
-		return fmt.Errorf("%s: %w: %s", what, kind, outcome.Error)
-	default:
-		return fmt.Errorf("%s: %s", what, outcome.Error)
+	if !outcome.Success {
+		return outcome, &RequestError{what, outcome.Error, outcomeErrors[outcome.Outcome]}
 	}
+	return outcome, nil
 }
 
 // Thing is a part of the channel's state.
@@ -150,12 +195,18 @@ type State = bus.ChannelState
 
 // State returns a part of the channel's state. The plugin needs a grant for it.
 func (c *Channel) State(ctx context.Context, thing Thing) (State, error) {
-	var state State
-	err := c.request(ctx, c.runner.subjects.State(thing), "asking for "+string(thing), struct{}{}, &state)
-	if err == nil && !state.Success {
-		err = fmt.Errorf("asking for %s: %w", thing, ErrNotGranted)
+	what := "asking for " + string(thing)
+	var reply struct {
+		State
+
+		Outcome string `json:"outcome"`
+		Error   string `json:"error"`
 	}
-	return state, err
+	err := c.request(ctx, c.runner.subjects.State(thing), what, struct{}{}, &reply)
+	if err == nil && !reply.Success {
+		err = &RequestError{what, reply.Error, outcomeErrors[reply.Outcome]}
+	}
+	return reply.State, err
 }
 
 // requestTimeout bounds a request without a deadline. A line waits at most 30 s to be said.

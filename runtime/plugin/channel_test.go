@@ -213,6 +213,30 @@ func TestWhatCannotBeSaidIsNotSent(t *testing.T) {
 	room.Silent()
 }
 
+func TestAPluginLearnsWhatItHasAdded(t *testing.T) {
+	t.Parallel()
+	room, answer := inside(t, func(ctx context.Context, c *plugin.Call) error {
+		if err := c.CheckAdd(ctx, "yt:abc"); err != nil {
+			return err
+		}
+		err := c.CheckAdd(ctx, "the film with the alien")
+		refusal, isRefusal := errors.AsType[*plugin.RequestError](err)
+		if !isRefusal || !errors.Is(err, plugin.ErrInvalid) || refusal.Why != "expected the link of a video" {
+			return fmt.Errorf("no link: %w", err)
+		}
+		first, firstErr := c.Add(ctx, "yt:abc")
+		second, secondErr := c.Add(ctx, "https://example.org/a.mp4")
+		if first.UID == second.UID || second.Title != "Film https://example.org/a.mp4" {
+			return fmt.Errorf("%+v, %+v", first, second)
+		}
+		return errors.Join(firstErr, secondErr)
+	})
+	answer.Expects("done")
+	if acts := room.Acts(); len(acts) != 2 {
+		t.Errorf("%+v", acts)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	room, answer := inside(t, func(ctx context.Context, c *plugin.Call) error {

@@ -86,6 +86,9 @@ func (p *plugin) act(ctx context.Context, s *session, m *nats.Msg, verb bus.Plug
 		act.Rank = *rank
 	}
 	outcome := p.perform(ctx, s, act)
+	if request.Check {
+		return outcome // nothing was done
+	}
 	p.client.audit(ctx, audited{
 		plugin: p.name, what: string(verb), call: one.number(), asker: one.asker(), detail: detailOf(request),
 		problem: outcome.Error,
@@ -106,11 +109,14 @@ func (p *plugin) perform(ctx context.Context, s *session, act command.Act) bus.P
 		return *invalid(err.Error())
 	case !p.client.Leading():
 		return *failed(errNotLeading.Error())
+	case act.Request.Check:
+		return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 	}
-	if err := run(ctx); err != nil {
+	added, err := run(ctx)
+	if err != nil {
 		return *failed(err.Error())
 	}
-	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
+	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone, Item: added}
 }
 
 // detailOf returns what a request is about, for the audit.

@@ -41,7 +41,8 @@ type Channel interface {
 	// Say says a message and returns what became of it.
 	Say(ctx context.Context, m speech.Message) speech.Result
 	// PrepareAct is command.Handler.PrepareAct.
-	PrepareAct(ctx context.Context, act command.Act) (run func(ctx context.Context) error, err error)
+	PrepareAct(ctx context.Context, act command.Act) (
+		run func(ctx context.Context) (added *bus.QueuedMedia, err error), err error)
 	// State returns a part of the channel's state, or false if it is not known.
 	State(ctx context.Context, thing bus.PluginThing) (bus.ChannelState, bool)
 	// Find returns the user of a name, if there is one in the channel.

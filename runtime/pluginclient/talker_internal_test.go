@@ -46,7 +46,9 @@ func (c *slowChannel) lines() []string {
 	return slices.Clone(c.said)
 }
 
-func (*slowChannel) PrepareAct(context.Context, command.Act) (func(context.Context) error, error) {
+func (*slowChannel) PrepareAct(
+	context.Context, command.Act,
+) (func(context.Context) (*bus.QueuedMedia, error), error) {
 	return nil, errLeft
 }
 

@@ -7,7 +7,8 @@
 //
 // A Room is a NATS server inside the test, and what answers the plugin there: the bot's side of the wire, and a
 // key-value store in memory with revisions and a quota. The plugin is called over NATS, with the messages of a real
-// bot. Everything is granted unless Deny says otherwise; cooldowns are not waited for.
+// bot. Everything is granted unless Deny says otherwise; cooldowns are not waited for. What is added to the playlist
+// gets the UIDs from 1 on and the title "Film LINK".
 //
 // The plugin's clock stands still at Epoch until Pass turns it, and what the plugin does every so often is done on the
 // way. Nothing waits for real time, except for lines that the plugin says by itself: Hears waits until one comes.
@@ -19,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +72,7 @@ type Room struct {
 	state    plugin.State
 	hello    chan struct{} // closed at the first hello
 	calls    int
+	added    int // to the playlist
 }
 
 // Line is a line that the plugin had said, other than as an answer.
@@ -284,14 +287,31 @@ func (r *Room) acted(verb plugin.Verb, body []byte) bus.PluginOutcome {
 	if err := json.Unmarshal(body, &action); err != nil || !slices.Contains(bus.PluginVerbs, verb) {
 		return bus.PluginOutcome{Outcome: bus.OutcomeInvalid, Error: "no such verb"}
 	}
-	r.record(nil, []Act{{verb, action}})
+	if verb == plugin.PlaylistAdd && !mediaLink.MatchString(action.URL) {
+		return bus.PluginOutcome{Outcome: bus.OutcomeInvalid, Error: "expected the link of a video"}
+	}
+	if !action.Check {
+		r.record(nil, []Act{{verb, action}})
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if answer, set := r.answers[verb]; set {
 		return answer
 	}
-	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
+	outcome := bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
+	if verb == plugin.PlaylistAdd && !action.Check {
+		r.added++
+		outcome.Item = &plugin.Item{UID: r.added, Media: bus.Media{
+			Type: "yt", ID: action.URL, Title: "Film " + action.URL, Seconds: filmSeconds, QueuedBy: BotName,
+		}}
+	}
+	return outcome
 }
+
+// mediaLink is what a Room takes for a link that CyTube plays, and filmSeconds the length of all that is added there.
+var mediaLink = regexp.MustCompile(`^(?:[a-z]{2}:|https?://)\S+$`)
+
+const filmSeconds = 5400
 
 // record records what the plugin did, and wakes those who wait for it.
 func (r *Room) record(lines []Line, acts []Act) {
