@@ -73,7 +73,7 @@ func TestPluginsSchema(t *testing.T) {
 		"many pods":       {plugin("replicas: 6"), "should be less than or equal to 5"},
 		"probes":          {plugin("probes: Exec"), `supported values: "None", "HTTP"`},
 		"event":           {plugin("grants: {events: ['*']}"), "expected names of events"},
-		"state":           {plugin("grants: {state: [passwords]}"), `supported values: "users", "media", "playlist"`},
+		"state":           {plugin("grants: {state: [passwords]}"), `supported values: "users", "media", "playlist", "poll"`},
 		"verb":            {plugin("grants: {act: [{verb: ban}]}"), "supported values"},
 		"verb twice":      {plugin("grants: {act: [{verb: kick}, {verb: kick, rank: 3}]}"), "Duplicate value"},
 		"rank":            {plugin("grants: {act: [{verb: kick, rank: -1}]}"), "should be greater than or equal to 0"},

@@ -25,7 +25,7 @@ type PluginSetting string
 type PluginEvent string
 
 // PluginThing is a part of the state of the channel.
-// +kubebuilder:validation:Enum=users;media;playlist
+// +kubebuilder:validation:Enum=users;media;playlist;poll
 type PluginThing string
 
 // PluginVerb is something that a plugin can do in the channel.

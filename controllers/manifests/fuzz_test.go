@@ -116,7 +116,7 @@ func randomBot(data []byte) *v1alpha1.RoseyBot {
 		func(value *v1alpha1.PluginGrants, fill randfill.Continue) {
 			*value = v1alpha1.PluginGrants{
 				Events: []v1alpha1.PluginEvent{"message"}, Say: fill.Bool(), Queue: fill.Bool(),
-				State: []v1alpha1.PluginThing{"users", "media", "playlist"}[:fill.Intn(4)],
+				State: []v1alpha1.PluginThing{"users", "media", "playlist", "poll"}[:fill.Intn(5)],
 			}
 			if fill.Bool() {
 				value.Act = []v1alpha1.ActGrant{{Verb: "playlist.add", Rank: new(fill.Int31n(256))}, {Verb: "kick"}}

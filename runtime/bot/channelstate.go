@@ -8,14 +8,17 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/room"
 )
 
 const (
-	// maxNextBytes bounds what ChannelState.Next takes of a reply, and stateOverhead what is neither users nor items.
+	// maxNextBytes and maxPollBytes bound what ChannelState.Next and Poll take of a reply, and stateOverhead what is none
+	// of users, items and poll.
 	maxNextBytes  = 64 << 10
 	stateOverhead = 8 << 10
-	// maxMediaText bounds each text of media, in bytes.
-	maxMediaText = 1 << 10
+	maxPollBytes  = 64 << 10
+	// maxText bounds each text of media and of a poll, in bytes.
+	maxText = 1 << 10
 )
 
 // answering calls f, and replies meanwhile to the requests for the state of the channel. Only the bot that leads calls
@@ -42,7 +45,7 @@ func (b *Bot) answering(ctx context.Context, f func()) {
 // and two replies would be one too many.
 func (b *Bot) channelState(ctx context.Context) any {
 	state := b.emptyState()
-	joined := b.look(ctx, func(s *session) { s.describe(&state) })
+	joined := b.look(ctx, func(s *session) { s.describe(&state, bus.PluginThings...) })
 	if !joined {
 		state.FeedPosition, state.At = b.feed.position(), time.Now().UnixMilli()
 	}
@@ -66,26 +69,65 @@ func (b *Bot) emptyState() bus.ChannelState {
 func bound(state *bus.ChannelState, maxPayload int) {
 	limit := min(bus.MaxChannelStateBytes, maxPayload) - stateOverhead
 	state.Next = fitting(state.Next, maxNextBytes, &limit)
+	if poll := state.Poll; poll != nil && len(fitting([]bus.Poll{*poll}, maxPollBytes, &limit)) == 0 {
+		state.Poll = nil
+	}
 	state.Users = fitting(state.Users, bus.MaxChannelStateBytes, &limit)
 }
 
-// describe sets what a state has of the channel.
-func (s *session) describe(state *bus.ChannelState) {
-	now, r := time.Now(), s.room
-	state.FeedPosition, state.At = s.feed.position(), now.UnixMilli()
-	state.Self, state.Connected, state.UserCount = r.Self, r.Connected(), len(r.Users)
-	state.PlaybackLeader, state.PlaylistItems = r.Playback.Leader, r.Playlist.Count
-	for _, user := range r.Users.Sorted() {
+// describe sets parts of a state, beside what it has in any case.
+func (s *session) describe(state *bus.ChannelState, things ...bus.PluginThing) {
+	state.FeedPosition, state.At, state.Self = s.feed.position(), time.Now().UnixMilli(), s.room.Self
+	for _, thing := range things {
+		switch thing {
+		case bus.StateUsers:
+			s.describeUsers(state)
+		case bus.StateMedia:
+			s.describeMedia(state)
+		case bus.StatePlaylist:
+			state.PlaylistItems = s.room.Playlist.Count
+			for _, item := range s.room.Playlist.Next(bus.MaxNextItems) {
+				state.Next = append(state.Next, queuedMedia(item))
+			}
+		case bus.StatePoll:
+			state.Poll = busPoll(s.room.Poll)
+		}
+	}
+}
+
+func (s *session) describeUsers(state *bus.ChannelState) {
+	state.Connected, state.UserCount = s.room.Connected(), len(s.room.Users)
+	for _, user := range s.room.Users.Sorted() {
 		state.Users = append(state.Users, bus.ChannelUser{
 			Name: user.Name, Rank: user.Rank, AFK: user.AFK, Muted: user.Muted})
 	}
-	for _, item := range r.Playlist.Next(bus.MaxNextItems) {
-		state.Next = append(state.Next, queuedMedia(item))
-	}
-	if r.Playback.Media.ID != "" {
+}
+
+func (s *session) describeMedia(state *bus.ChannelState) {
+	playback := s.room.Playback
+	state.PlaybackLeader = playback.Leader
+	if playback.Media.ID != "" {
 		state.Playing = &bus.PlayingMedia{
-			Media: s.playing(), Position: r.Playback.Position(now), Paused: r.Playback.Paused}
+			Media: s.playing(), Position: playback.Position(time.Now()), Paused: playback.Paused}
 	}
+}
+
+// busPoll returns the last poll of a channel, nil if there was none.
+func busPoll(last *room.Poll) *bus.Poll {
+	if last == nil {
+		return nil
+	}
+	poll := &bus.Poll{
+		Title: cut(cytube.PlainText(last.Title)), Options: []string{}, Counts: last.Votes, Obscured: last.Obscured,
+		Initiator: last.By, Open: last.Open,
+	}
+	for _, option := range last.Options {
+		poll.Options = append(poll.Options, cut(cytube.PlainText(option)))
+	}
+	if !last.Opened.IsZero() {
+		poll.Opened = last.Opened.UnixMilli()
+	}
+	return poll
 }
 
 // playing returns what plays. The server names who queued it only in the playlist.
@@ -110,10 +152,10 @@ func busMedia(media cytube.Media, queuedBy string) bus.Media {
 
 // cut returns the beginning of a text that a server has sent.
 func cut(text string) string {
-	if len(text) <= maxMediaText {
+	if len(text) <= maxText {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxMediaText], "") + "…"
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // fitting returns the first values that fit into most bytes as JSON, and into limit, of which it takes what they need.

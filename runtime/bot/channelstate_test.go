@@ -180,7 +180,7 @@ func TestAStateOfManyPeopleFits(t *testing.T) {
 			s.room.Apply(items, time.Now())
 			s.room.Apply(cytube.ChangeMedia{Media: items.Items[0].Media}, time.Now())
 			var state bus.ChannelState
-			s.describe(&state)
+			s.describe(&state, bus.PluginThings...)
 			bound(&state, test.maxPayload)
 			data, err := bus.Encode(state)
 			must(t, err)

@@ -125,7 +125,6 @@ var reconnectReasons = []status.Reason{
 var undecoded = map[string]bool{
 	"channelCSSJS": true, "setMotd": true, "drinkCount": true, "setTemp": true,
 	"emoteList": true, "updateEmote": true, "renameEmote": true, "removeEmote": true,
-	"updatePoll": true,
 }
 
 // count counts an event. Only names that this program knows become labels: a server could send any number of others.

@@ -204,24 +204,10 @@ func (c pluginChannel) PrepareAct(ctx context.Context, act command.Act) (
 // State implements pluginclient.Channel.
 func (c pluginChannel) State(ctx context.Context, thing bus.PluginThing) (state bus.ChannelState, known bool) {
 	state = c.bot.emptyState()
-	known = c.bot.look(ctx, func(s *session) { s.describe(&state) })
+	known = c.bot.look(ctx, func(s *session) { s.describe(&state, thing) })
 	state.Joined, state.Check = known, c.bot.Check()
-	keepPart(&state, thing)
 	bound(&state, int(c.bot.feed.conn.NATS().MaxPayload()))
 	return state, known
-}
-
-// keepPart empties all parts of a state but one.
-func keepPart(state *bus.ChannelState, thing bus.PluginThing) {
-	if thing != bus.StateUsers {
-		state.Users, state.UserCount, state.Connected = []bus.ChannelUser{}, 0, 0
-	}
-	if thing != bus.StateMedia {
-		state.Playing, state.PlaybackLeader = nil, ""
-	}
-	if thing != bus.StatePlaylist {
-		state.Next, state.PlaylistItems = []bus.QueuedMedia{}, 0
-	}
 }
 
 // Find implements pluginclient.Channel.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -606,6 +607,42 @@ func TestPluginsLearnWhatTheyHaveAdded(t *testing.T) {
 	if got.Outcome != bus.OutcomeFailed || got.Item != nil {
 		t.Errorf("what is there already: %+v", got)
 	}
+}
+
+// TestPluginsSeeThePoll follows a poll from its beginning to its end.
+func TestPluginsSeeThePoll(t *testing.T) {
+	r := newPluginRig(t, config.Plugin{Name: "polls", Grants: &config.PluginGrants{State: []string{"poll"}}})
+	p := r.plug("polls", "one", bus.PluginCommand{Name: "ask"})
+	r.startJoined()
+	r.awaitPlugin("polls", status.ReasonReady, "")
+	var state bus.ChannelState
+	await := func(what string, isThere func(*bus.Poll) bool) {
+		t.Helper()
+		r.eventually(what, func() bool {
+			state = bus.ChannelState{}
+			p.ask(p.subjects.State(bus.StatePoll), struct{}{}, &state)
+			return state.Success && isThere(state.Poll)
+		})
+	}
+	await("no poll", func(poll *bus.Poll) bool { return poll == nil })
+	if len(state.Users) > 0 || state.UserCount > 0 || state.Self != "Rosey" {
+		t.Errorf("the state has more than the poll: %+v", state)
+	}
+	must(t, r.channel.Poll("mod", "This & that?", "Alien", "<b>"))
+	await("a poll", func(poll *bus.Poll) bool { return poll != nil })
+	if state.Poll.Opened == 0 {
+		t.Error("when it was opened is not known")
+	}
+	state.Poll.Opened = 0
+	want := bus.Poll{
+		Title: "This & that?", Options: []string{"Alien", "<b>"}, Counts: []int{0, 0}, Initiator: "mod", Open: true}
+	if !reflect.DeepEqual(*state.Poll, want) {
+		t.Errorf("poll %+v, want %+v", *state.Poll, want)
+	}
+	must(t, r.channel.Vote("alice", 1))
+	await("a vote", func(poll *bus.Poll) bool { return slices.Equal(poll.Counts, []int{0, 1}) && poll.Open })
+	must(t, r.channel.ClosePoll("mod"))
+	await("the end", func(poll *bus.Poll) bool { return slices.Equal(poll.Counts, []int{0, 1}) && !poll.Open })
 }
 
 // TestLinesOfPluginsInTheQueueNameWhoAsked checks what a row of the outbound queue says.

@@ -86,6 +86,24 @@ type ChannelState struct {
 	Next []QueuedMedia `json:"next"`
 	// PlaylistItems is the number of items in the playlist, what plays included.
 	PlaylistItems int `json:"playlist_items"`
+	// Poll is the last poll since the bot joined, which may be over. Nil: there was none, or it does not fit.
+	Poll *Poll `json:"poll,omitempty"`
+}
+
+// Poll is a question that people vote about.
+type Poll struct {
+	// Title and Options are plain text.
+	Title   string   `json:"title"`
+	Options []string `json:"options"`
+	// Counts are the votes by option. Absent: the server hides them from the bot until the poll is closed.
+	Counts []int `json:"counts,omitempty"`
+	// Obscured reports whether the server hides the votes from most people until the poll is closed.
+	Obscured bool `json:"obscured,omitempty"`
+	// Initiator is who opened it, and Opened when, in milliseconds since 1970 UTC by the server's clock; 0: unknown.
+	Initiator string `json:"initiator"`
+	Opened    int64  `json:"opened_ms"`
+	// Open is false if it was closed. Counts are then how it ended.
+	Open bool `json:"open"`
 }
 
 // ChannelUser is somebody in a channel.

@@ -360,10 +360,11 @@ const (
 	StateUsers    PluginThing = "users"    // ChannelState.Users, UserCount and Connected
 	StateMedia    PluginThing = "media"    // ChannelState.Playing and PlaybackLeader
 	StatePlaylist PluginThing = "playlist" // ChannelState.Next and PlaylistItems
+	StatePoll     PluginThing = "poll"     // ChannelState.Poll
 )
 
 // PluginThings are all parts.
-var PluginThings = []PluginThing{StateUsers, StateMedia, StatePlaylist}
+var PluginThings = []PluginThing{StateUsers, StateMedia, StatePlaylist, StatePoll}
 
 // PluginKVOp is an operation on the keys of a plugin.
 type PluginKVOp string

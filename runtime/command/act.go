@@ -206,6 +206,9 @@ func (h *Handler) actOpenPoll(a Act) (task, error) {
 }
 
 func (h *Handler) actClosePoll(Act) (task, error) {
+	if poll := h.Room.Poll; poll == nil || !poll.Open {
+		return nil, errors.New("no poll is open")
+	}
 	closed := when(func(cytube.PollClosed) bool { return true })
 	return h.polling.during(h.act(h.Conn.ClosePoll, closed, "")), nil
 }

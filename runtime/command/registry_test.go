@@ -269,6 +269,7 @@ func TestActs(t *testing.T) {
 			{"poll", Act{Verb: bus.VerbPollOpen, Request: bus.PluginActRequest{Title: "x", Options: []string{"a", "b"}}},
 				`open poll x ["a" "b"]`, cytube.NewPoll{By: "rosey"}, ok},
 			{"end of a poll", Act{Verb: bus.VerbPollClose}, "close poll", cytube.PollClosed{}, ok},
+			{"no poll", Act{Verb: bus.VerbPollClose}, "", nil, "no poll is open"},
 			{"kick", Act{Verb: bus.VerbKick, Asker: "mod", Request: bus.PluginActRequest{User: "ALICE", Reason: "a\nb"}},
 				`kick alice "a b"`, cytube.UserLeave{Name: "alice"}, ok},
 		} {
@@ -393,6 +394,7 @@ func TestNobodyTakesTheEffectOfAnotherForItsOwn(t *testing.T) {
 		}
 		r.take(&r.requested)
 
+		r.arrive(cytube.NewPoll{By: "mod"})
 		poll := bus.PluginActRequest{Title: "x", Options: []string{"a"}}
 		open, end := r.act(Act{Verb: bus.VerbPollOpen, Request: poll}), r.act(Act{Verb: bus.VerbPollClose})
 		r.arrive(cytube.PollClosed{}) // that which was open before

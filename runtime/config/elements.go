@@ -45,7 +45,7 @@ var elements = map[string]Key{
 	"plugins[].grants.events":   {maxItems: maxGrants},
 	"plugins[].grants.events[]": {pattern: `^[A-Za-z_]{1,64}$`, expected: "the name of an event, such as message"},
 	"plugins[].grants.state":    {maxItems: maxGrants},
-	"plugins[].grants.state[]":  {values: []string{"users", "media", "playlist"}},
+	"plugins[].grants.state[]":  {values: []string{"users", "media", "playlist", "poll"}},
 	"plugins[].grants.act":      {maxItems: maxGrants},
 	"plugins[].grants.act[].verb": {
 		values: []string{"playlist.add", "playlist.skip", "playlist.remove", "playlist.jump", "playlist.shuffle",

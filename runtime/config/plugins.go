@@ -58,7 +58,7 @@ type PluginGrants struct {
 	// Say lets it say lines by itself, and Queue put lines into the outbound queue.
 	Say   bool `json:"say,omitempty"`
 	Queue bool `json:"queue,omitempty"`
-	// State are the parts of the channel's state for which it may ask: users, media, playlist.
+	// State are the parts of the channel's state for which it may ask: users, media, playlist, poll.
 	State []string `json:"state,omitempty"`
 	// Act are what it may do in the channel.
 	Act []ActGrant `json:"act,omitempty"`
@@ -98,7 +98,7 @@ var builtinGrants = map[string]PluginGrants{
 	"quotes": {Events: []string{"message"}},
 	// A moderator opens a poll. The plugin closes it when its time is over, and adds the winner.
 	"polls": {
-		Events: []string{"newPoll", "updatePoll", "closePoll"}, Say: true, State: []string{"media", "playlist"},
+		Events: []string{"newPoll", "updatePoll", "closePoll"}, Say: true, State: []string{"media", "playlist", "poll"},
 		Act: []ActGrant{
 			{Verb: "poll.open", Rank: new(2.0)}, {Verb: "poll.close"}, {Verb: "playlist.add"},
 		},

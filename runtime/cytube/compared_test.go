@@ -12,7 +12,7 @@ const comparedDir = "../../hack/cytube/simulator/testdata/compared"
 
 // unused are events that the client does not decode, because nothing reads them.
 var unused = map[string]bool{
-	"channelCSSJS": true, "setMotd": true, "drinkCount": true, "newPoll": true, "updatePoll": true, "closePoll": true,
+	"channelCSSJS": true, "setMotd": true, "drinkCount": true,
 	"emoteList": true, "updateEmote": true, "renameEmote": true, "removeEmote": true,
 	"listPlaylists": true, "cancelNeedPassword": true, "clearVoteskipVote": true, "channelRankFail": true,
 	"costanza": true, "setTemp": true,

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -65,7 +67,8 @@ var decoders = map[string]decoder{
 
 	"setPermissions": as(func(ranks map[string]float64) Event { return Permissions{Ranks: ranks} }),
 	"channelOpts":    as(wireOptions.event),
-	"newPoll":        as(func(p wirePoll) Event { return NewPoll{By: string(p.Initiator)} }),
+	"newPoll":        as(func(p wirePoll) Event { return NewPoll(p.state()) }),
+	"updatePoll":     as(func(p wirePoll) Event { return PollUpdate(p.state()) }),
 	"closePoll":      func(json.RawMessage) (Event, error) { return PollClosed{}, nil },
 	"clearchat":      as(func(c wireClear) Event { return ClearChat{By: string(c.ClearedBy)} }),
 
@@ -124,7 +127,42 @@ func chatTime(ms float64) time.Time {
 }
 
 type wirePoll struct {
-	Initiator wireName `json:"initiator"`
+	Title     string     `json:"title"`
+	Options   []string   `json:"options"`
+	Counts    []wireVote `json:"counts"`
+	Initiator wireName   `json:"initiator"`
+	Timestamp float64    `json:"timestamp"` // Unix ms
+}
+
+func (p wirePoll) state() PollState {
+	state := PollState{
+		Title: p.Title, Options: p.Options[:min(len(p.Options), maxOptions)], By: string(p.Initiator),
+		Opened: chatTime(p.Timestamp),
+	}
+	known := len(p.Counts) == len(p.Options)
+	for _, count := range p.Counts[:min(len(p.Counts), maxOptions)] {
+		state.Votes = append(state.Votes, count.votes)
+		state.Obscured = state.Obscured || count.obscured
+		known = known && count.known
+	}
+	if !known {
+		state.Votes = nil
+	}
+	return state
+}
+
+// wireVote is a number, of an obscured poll with a "?" behind it, and "?" where the client may not see it.
+type wireVote struct {
+	votes           int
+	known, obscured bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *wireVote) UnmarshalJSON(data []byte) error {
+	text, isObscured := strings.CutSuffix(strings.Trim(string(data), `"`), "?")
+	votes, err := strconv.Atoi(text)
+	*v = wireVote{votes: max(votes, 0), known: err == nil, obscured: isObscured}
+	return nil
 }
 
 type wireUser struct {

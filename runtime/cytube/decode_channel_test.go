@@ -1,6 +1,8 @@
 package cytube
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -49,6 +51,25 @@ func TestDecodeChannel(t *testing.T) {
 		`["cooldown",-1]`:                             Cooldown{},
 		`["cooldown",1e300]`:                          Cooldown{maxWait},
 		`["spamFiltered",{"reason":"NEW_USER_CHAT"}]`: SpamFiltered{"NEW_USER_CHAT"},
+	})
+	const poll = `"title":"A &amp; B","options":["a","b"],"initiator":"mod","timestamp":1795421885821`
+	shown := PollState{
+		Title: "A &amp; B", Options: []string{"a", "b"}, Votes: []int{3, 0}, By: "mod",
+		Opened: time.UnixMilli(1795421885821).UTC(),
+	}
+	obscured, hidden := shown, shown
+	obscured.Obscured, hidden.Obscured, hidden.Votes = true, true, nil
+	unknown := shown
+	unknown.Votes = nil
+	many := PollState{Options: slices.Repeat([]string{"a"}, maxOptions), Votes: make([]int, maxOptions)}
+	checkDecoded(t, map[string]Event{
+		`["newPoll",{` + poll + `,"counts":[3,0]}]`:          NewPoll(shown),
+		`["updatePoll",{` + poll + `,"counts":["3?","0?"]}]`: PollUpdate(obscured),
+		`["updatePoll",{` + poll + `,"counts":["?","?"]}]`:   PollUpdate(hidden),
+		`["updatePoll",{` + poll + `,"counts":[1]}]`:         PollUpdate(unknown),
+		`["newPoll",{"options":["a"` + strings.Repeat(`,"a"`, maxOptions) + `],"counts":[0` +
+			strings.Repeat(",0", maxOptions) + `]}]`: NewPoll(many),
+		`["closePoll"]`: PollClosed{},
 	})
 	muted := NoFlood{"chat", "You have been muted on this channel."}
 	if !muted.IsMute() || (NoFlood{"chat", "slow down"}).IsMute() {

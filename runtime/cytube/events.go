@@ -205,6 +205,20 @@ type FloodLimit struct {
 	Cooldown  time.Duration
 }
 
+// PollState is a poll as the server shows it.
+type PollState struct {
+	// Title and Options are HTML; see PlainText.
+	Title   string
+	Options []string
+	// Votes are by option. Nil: the server hides them from the bot.
+	Votes []int
+	// Obscured reports whether the server hides the votes from most users until the poll is closed.
+	Obscured bool
+	// By is who opened it, and Opened when, the zero time if the server's time is invalid.
+	By     string
+	Opened time.Time
+}
+
 type (
 	// Permissions are the lowest ranks that may do something, by CyTube's names such as "chat" or "playlistadd".
 	Permissions struct{ Ranks map[string]float64 }
@@ -215,8 +229,10 @@ type (
 		Flood *FloodLimit
 	}
 	// NewPoll announces a poll, also to who joins while one is open.
-	NewPoll struct{ By string }
-	// PollClosed announces that the poll was closed.
+	NewPoll PollState
+	// PollUpdate has the votes of the poll that is open.
+	PollUpdate PollState
+	// PollClosed announces that the poll was closed. Votes that were hidden have come in a PollUpdate before.
 	PollClosed struct{}
 	// ClearChat clears the chat.
 	ClearChat struct{ By string }

@@ -46,6 +46,8 @@ const (
 	maxTitle   = 512
 	maxMediaID = 2048
 	maxItemID  = 128 // of an item in the playlist: there are many, and nothing plays them by it
+	// maxOptions is the number of options that are kept of a poll. CyTube's default limit is 50.
+	maxOptions = 200
 	// maxRefusal is the number of characters of a text with which the server refuses something.
 	maxRefusal = 500
 )

@@ -188,6 +188,7 @@ const (
 	Users    = bus.StateUsers    // Users, UserCount, Connected
 	Media    = bus.StateMedia    // Playing, PlaybackLeader
 	Playlist = bus.StatePlaylist // Next, PlaylistItems
+	Polls    = bus.StatePoll     // Poll, the last one
 )
 
 // State is a part of the channel's state, beside Joined and Self, the bot's name.

@@ -177,9 +177,12 @@ func TestWhatAPluginDoesInTheChannel(t *testing.T) {
 		if err != nil || state.Self != plugintest.BotName {
 			return fmt.Errorf("%+v: %w", state, err)
 		}
+		if polls, err := c.State(ctx, plugin.Polls); err != nil || polls.Poll.Title != "What?" {
+			return fmt.Errorf("%+v: %w", polls, err)
+		}
 		return errors.Join(c.Say(ctx, "one", "two"), c.Whisper(ctx, "bob", "three"), c.Queue(ctx, "four"),
 			c.Act(ctx, plugin.PlaylistAdd, plugin.Action{URL: "https://example.com/a.mp4"}))
-	})
+	}, func(r *plugintest.Room) { r.Polls(&bus.Poll{Title: "What?"}) })
 	answer.Expects("done")
 	room.Hears("^one$")
 	room.Hears("^two$")

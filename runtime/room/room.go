@@ -21,6 +21,8 @@ type Room struct {
 	UsersSince time.Time
 	Playlist   Playlist
 	Playback   Playback
+	// Poll is the last poll that was open since the bot joined, nil if there was none.
+	Poll *Poll
 	// AllowVoteskip reports whether the channel lets users vote to skip what plays.
 	AllowVoteskip bool
 
@@ -53,6 +55,7 @@ func (r *Room) Apply(event cytube.Event, at time.Time) Change {
 	r.permissions.apply(event)
 	r.Playlist.apply(event)
 	r.Playback.apply(event, at)
+	r.Poll = r.Poll.after(event)
 	switch event := event.(type) {
 	case cytube.Joined:
 		r.Self = event.Name

@@ -339,6 +339,8 @@ func (r *Room) stateOf(thing plugin.Thing) plugin.State {
 		state.Playing, state.PlaybackLeader = r.state.Playing, r.state.PlaybackLeader
 	case plugin.Playlist:
 		state.Next, state.PlaylistItems = r.state.Next, r.state.PlaylistItems
+	case plugin.Polls:
+		state.Poll = r.state.Poll
 	}
 	return state
 }
@@ -380,6 +382,13 @@ func (r *Room) Plays(now *bus.PlayingMedia, next ...bus.QueuedMedia) {
 	if now != nil {
 		r.state.PlaylistItems++
 	}
+}
+
+// Polls makes a poll the last one of the channel. Nil: there was none.
+func (r *Room) Polls(last *bus.Poll) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Poll = last
 }
 
 // Now returns the time of the plugin's clock.
