@@ -39,7 +39,7 @@ func TestPluginsSchema(t *testing.T) {
 		"no grants":   {with("plugins: [{name: dice, builtin: dice, grants: {}}]"), ""},
 		"environment": {plugin("envFrom: [{secretRef: {name: key}}, {configMapRef: {name: map}, prefix: P_}]"), ""},
 		"egress":      {plugin("egress: [{ports: [{port: 443}], to: [{ipBlock: {cidr: 10.0.0.0/8}}]}]"), ""},
-		"settings":    {plugin("config: {a.b-c_D: '" + strings.Repeat("x", 4096) + "'}"), ""},
+		"settings":    {plugin("config: {a.b-c_D: '" + strings.Repeat("x", 16384) + "'}"), ""},
 		"host": {
 			with("pluginHost: {natsCredentialsSecretRef: {name: h}, envFrom: [{secretRef: {name: key}}], egress: [{}]}"), "",
 		},
@@ -78,7 +78,7 @@ func TestPluginsSchema(t *testing.T) {
 		"verb twice":      {plugin("grants: {act: [{verb: kick}, {verb: kick, rank: 3}]}"), "Duplicate value"},
 		"rank":            {plugin("grants: {act: [{verb: kick, rank: -1}]}"), "should be greater than or equal to 0"},
 		"key of settings": {plugin("config: {a/b: c}"), "expected keys of at most 63 letters, digits"},
-		"long setting":    {plugin("config: {a: '" + strings.Repeat("x", 4097) + "'}"), "may not be more than 4096"},
+		"long setting":    {plugin("config: {a: '" + strings.Repeat("x", 16385) + "'}"), "may not be more than 16384"},
 		"many settings":   {plugin("config: {" + many(51) + "}"), "must have at most 50 items"},
 		"no source":       {plugin("envFrom: [{prefix: P_}]"), "expected either a secretRef or a configMapRef"},
 		"many ports": {

@@ -16,7 +16,7 @@ type PluginName string
 type BuiltinPlugin string
 
 // PluginSetting is the value of a setting of a plugin.
-// +kubebuilder:validation:MaxLength=4096
+// +kubebuilder:validation:MaxLength=16384
 type PluginSetting string
 
 // PluginEvent is an event of the channel, as in the last token of its NATS subject.

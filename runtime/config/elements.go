@@ -62,8 +62,9 @@ const (
 	MaxOverrides = 200
 	MaxIgnored   = 200
 
-	maxListedUsers     = 100
-	maxConfigKeys      = 64
+	maxListedUsers = 100
+	// maxConfigKeys and maxConfigValue, in characters, are those of spec.plugins[].config too.
+	maxConfigKeys      = 50
 	maxConfigValue     = 16 << 10
 	maxGrants          = 32
 	maxCooldownSeconds = 7 * 24 * 3600

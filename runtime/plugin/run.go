@@ -111,7 +111,7 @@ func (p *Plugin) newRunner(o Options) (*runner, error) {
 	r := &runner{
 		plugin: p, options: o, subjects: subjects, metrics: o.Metrics, calls: newCalls(),
 		check: status.NewRecorder(CheckName(o.Name), "the plugin is starting"),
-		settings: &liveSettings{declared: p.settings, source: o.Settings, now: time.Now, warn: func(problem string) {
+		settings: &liveSettings{declared: p.settings, source: o.Settings, now: o.Clock.Now, warn: func(problem string) {
 			o.Log.Warn("a setting is wrong: its default is used", "problem", problem)
 		}},
 		incoming: make(chan *nats.Msg, maxWaiting), events: make(chan *nats.Msg, maxEvents), ready: make(chan struct{}),

@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/plugin/builtin/dice"
 	"rosey.dev/rosey/runtime/plugin/builtin/quotes"
 	"rosey.dev/rosey/runtime/plugin/builtin/trivia"
+	"rosey.dev/rosey/runtime/plugin/builtin/webapi"
 )
 
 // plugins are the constructors: a plugin runs once, so each start needs another one.
@@ -19,6 +20,7 @@ var plugins = map[string]func() *plugin.Plugin{
 	"countdown": countdown.New,
 	"custom":    custom.New,
 	"dice":      dice.New,
+	"http":      webapi.New,
 	"quotes":    quotes.New,
 	"trivia":    trivia.New,
 }

@@ -351,6 +351,16 @@ func (r *Room) currentSettings() (map[string]string, error) {
 	return maps.Clone(r.settings), nil
 }
 
+// Set gives a setting of the plugin another value, "" for none. The plugin sees it when its clock was turned.
+func (r *Room) Set(name, value string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settings[name] = value
+	if value == "" {
+		delete(r.settings, name)
+	}
+}
+
 // Deny makes a request of the plugin fail as one that is not granted: "say", "queue", "act.kick", "state.users", or
 // "kv", as if the database were away.
 func (r *Room) Deny(what, why string) {
