@@ -217,8 +217,11 @@ func TestPluginsAreFoundCalledAndAudited(t *testing.T) {
 	r.eventually("the audit", func() bool { actions = r.service.on(bus.ActionPMCommand); return len(actions) == 2 })
 	got := actions[0].Payload
 	if got["username"] != "alice" || got["command"] != "dice.roll" || got["args"] != "2d6" || got["plugin"] != "dice" ||
-		got["call"] != call.ID || got["result"] != "success" {
+		got["call"] != call.ID || got["result"] != "success" || got["said"] != "rolled 2d6" {
 		t.Errorf("audit %v", got)
+	}
+	if said := actions[1].Payload["said"]; said != "to bob (10 characters)" {
+		t.Errorf("the audit of a private answer has %q", said)
 	}
 	r.say("alice", "!help")
 	r.heard("Commands: !help, !seen USER, !stats [USER], !top, !uptime, !roll [n]dS; away: away")

@@ -83,6 +83,9 @@ type PMCommandPayload struct {
 	// command or what it did, and Username who called, or "plugin NAME" if the plugin did it by itself.
 	Plugin string `json:"plugin,omitempty"`
 	Call   string `json:"call,omitempty"`
+	// Said are the lines that the plugin answered a call with, separated by " / ". Of a private message it is only who
+	// got it, and how long it is.
+	Said string `json:"said,omitempty"`
 	Origin
 }
 

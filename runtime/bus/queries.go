@@ -310,6 +310,41 @@ type OutboundItem struct {
 	LastError  string `json:"last_error,omitempty"`
 }
 
+// PluginActionsRequest is the body of a QueryPluginActions request for what plugins said and did, the newest first.
+type PluginActionsRequest struct {
+	Range
+	Page
+	// Plugin selects what one plugin did. Empty: all plugins.
+	Plugin string `json:"plugin,omitempty"`
+	Origin
+}
+
+// PluginActionsReply is the reply to QueryPluginActions.
+type PluginActionsReply struct {
+	Success bool               `json:"success"`
+	Error   string             `json:"error,omitempty"`
+	Items   []PluginActionItem `json:"items"`
+	Next    string             `json:"next,omitempty"` // as in ChatReply
+}
+
+// PluginActionItem is a call that a plugin answered, or something that it said or did besides. Its texts are at most
+// 2 KiB each.
+type PluginActionItem struct {
+	AtMS   int64  `json:"at_ms"`
+	Plugin string `json:"plugin"`
+	// Did is the command that was called, or what the plugin asked for: say, queue, or a PluginVerb.
+	Did string `json:"did"`
+	// Call is the ID of the call because of which it was done, and Asker who called. Empty: the plugin did it by itself.
+	Call  string `json:"call,omitempty"`
+	Asker string `json:"asker,omitempty"`
+	// Args are the arguments of the call, or what the plugin asked for was about. Said are the lines of the answer,
+	// separated by " / ".
+	Args string `json:"args,omitempty"`
+	Said string `json:"said,omitempty"`
+	// Problem is why it failed. Empty: it did not.
+	Problem string `json:"problem,omitempty"`
+}
+
 // RecordsRequest is the body of a QueryRecords request.
 type RecordsRequest struct {
 	Zone

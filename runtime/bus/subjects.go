@@ -58,6 +58,8 @@ const (
 	QueryMedia      Suffix = "db.query.media"
 	QueryOutbound   Suffix = "db.query.outbound"
 	QueryRecords    Suffix = "db.query.records"
+	// QueryPluginActions is for what plugins said and did.
+	QueryPluginActions Suffix = "db.query.plugin_actions"
 )
 
 // AnyQuery and AnyDead match each of Queries, and each request about dead letters, for permissions to publish: a
@@ -81,7 +83,7 @@ const (
 // Queries are the requests that the web page reads with.
 var Queries = []Suffix{
 	QueryChannelStats, QueryUserStats, QueryUserCounts, QueryChat, QueryUsers, QueryUser, QueryMedia, QueryOutbound,
-	QueryRecords,
+	QueryRecords, QueryPluginActions,
 }
 
 // OptionalRequests are those for which a user may lack the permission on purpose: whoever sends one that is denied gets

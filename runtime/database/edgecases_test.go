@@ -116,8 +116,9 @@ var edgeCases = []edgeCase{
 		"action mod pm_command cmd=help, result: unknown", "",
 	},
 	{
-		bus.ActionPMCommand, `{"username":"mod","command":"dice.roll","result":"success","plugin":"dice","call":"A1"}`,
-		"stored", "action mod pm_command cmd=dice.roll, result: success, plugin: dice, call: A1", "",
+		bus.ActionPMCommand, `{"username":"mod","command":"dice.roll","result":"success","plugin":"dice","call":"A1",` +
+			`"said":"7"}`,
+		"stored", "action mod pm_command cmd=dice.roll, result: success, plugin: dice, call: A1, said: 7", "",
 	},
 	{bus.ActionPMCommand, `{"username":"mod"}`, "ignored", "", ""},
 	{bus.ActionPMCommand, `{"command":"say"}`, "ignored", "", ""},

@@ -160,6 +160,7 @@ type pmCommandPayload struct {
 	Error   text `json:"error"`
 	Plugin  text `json:"plugin"`
 	Call    text `json:"call"`
+	Said    text `json:"said"`
 }
 
 // fact writes the details of an action as the Python service does.
@@ -169,15 +170,34 @@ func (p pmCommandPayload) fact() (store.Fact, error) {
 	}
 	details := []string{"cmd=" + string(p.Command)}
 	for _, part := range []namedField{{"args", p.Args}, {"result", cmp.Or(p.Result, "unknown")}, {"error", p.Error},
-		{"plugin", p.Plugin}, {"call", p.Call}} {
+		{"plugin", p.Plugin}, {"call", p.Call}, {"said", p.Said}} {
 		if part.value != "" {
 			details = append(details, part.name+": "+string(part.value))
 		}
 	}
 	return store.Action{
 		Username: string(p.Username), Type: store.ActionPMCommand, Details: strings.Join(details, ", "),
+		Plugin: p.byPlugin(),
 	}, nil
 }
+
+// byPlugin returns what a plugin caused, the zero value if none did.
+func (p pmCommandPayload) byPlugin() (by store.PluginAction) {
+	if !bus.IsPluginName(string(p.Plugin)) {
+		return by
+	}
+	by = store.PluginAction{
+		Plugin: string(p.Plugin), Call: string(p.Call), Args: string(p.Args), Said: string(p.Said), Problem: string(p.Error),
+		Did: strings.TrimPrefix(string(p.Command), string(p.Plugin)+"."),
+	}
+	if by.Problem == "" && p.Result == resultError {
+		by.Problem = "it failed"
+	}
+	return by
+}
+
+// resultError is the result of a command that failed.
+const resultError = "error"
 
 // errNoMessageID and errNoRetryCount mark reports of outbound lines that lack a required field. The Python service
 // ignores a report without the first.

@@ -224,7 +224,7 @@ func refusal(suffix bus.Suffix, err error) any {
 	case bus.StatsRecentChat, bus.OutboundGet:
 		return noRows
 	case bus.QueryChannelStats, bus.QueryUserStats, bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser,
-		bus.QueryMedia, bus.QueryOutbound, bus.QueryRecords:
+		bus.QueryMedia, bus.QueryOutbound, bus.QueryRecords, bus.QueryPluginActions:
 		return bus.QueryError{Error: err.Error()}
 	case bus.OutboundSent, bus.OutboundFailed:
 		return bus.Ack{Error: err.Error()}

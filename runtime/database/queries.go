@@ -90,6 +90,7 @@ var expectations = map[string]string{
 	"points": expectedPoints, "utc_offset": expectedOffset, "order": expectedOrder, "states": expectedStates,
 	"joins":    "true or false",
 	"username": "a text", "words": "a text", "filter": "a text", "sort": "a text", "by": "a text",
+	"plugin": "a text",
 }
 
 var (

@@ -270,6 +270,7 @@ func TestWrongQueriesNameTheField(t *testing.T) {
 	r.ready(r.start())
 	const sorts = `sort: expected one of "lines", "hours", "first_seen", "last_seen", "name"`
 	const states = `states: expected a list of "waiting", "claimed", "sent", "failed", "cancelled"`
+	const plugin = "plugin: expected the name of a plugin, 1 to 30 lower-case letters and digits"
 	const limit = "limit: expected a number from 1 to 500"
 	const cursor = `cursor: expected the "next" of an earlier reply to the same request`
 	for body, want := range map[string]string{
@@ -300,6 +301,9 @@ func TestWrongQueriesNameTheField(t *testing.T) {
 		`db.query.user_counts {"from":1}`:                            `from: expected at most 366 days before "to"`,
 		`db.query.user_counts {"points":1}`:                          "points: expected a number from 2 to 1000",
 		`db.query.records {"utc_offset":"x"}`:                        "utc_offset: expected minutes from -840 to 840",
+		`db.query.plugin_actions {"plugin":"Dice"}`:                  plugin,
+		`db.query.plugin_actions {"plugin":[]}`:                      "plugin: expected a text",
+		`db.query.plugin_actions {"limit":501}`:                      limit,
 		`db.query.records []`:                                        "cannot be decoded: not a JSON object",
 	} {
 		suffix, request, _ := strings.Cut(body, " ")
@@ -321,6 +325,7 @@ func TestPageBeyondTheEnd(t *testing.T) {
 		r.happens(bus.MessageLog, i, fmt.Sprintf(`"username":"user%d","message":"hi"`, i))
 		r.happens(bus.MediaPlayed, 100*i, fmt.Sprintf(`"type":"yt","id":"%d","queued_by":"user%[1]d"`, i))
 		r.request(bus.OutboundPut, `{"message":"hi"}`)
+		r.happens(bus.ActionPMCommand, i, fmt.Sprintf(`"username":"a","command":"dice.r%d","plugin":"dice"`, i))
 	}
 	type list struct {
 		Success bool              `json:"success"`
@@ -333,6 +338,7 @@ func TestPageBeyondTheEnd(t *testing.T) {
 	}{
 		{bus.QueryChat, map[string]any{}}, {bus.QueryMedia, map[string]any{}}, {bus.QueryOutbound, map[string]any{}},
 		{bus.QueryMedia, map[string]any{"by": "item"}}, {bus.QueryMedia, map[string]any{"by": "user"}},
+		{bus.QueryPluginActions, map[string]any{}}, {bus.QueryPluginActions, map[string]any{"plugin": "dice"}},
 		{bus.QueryMedia, map[string]any{"username": "USER1"}},
 		{bus.QueryUsers, map[string]any{"sort": "lines"}}, {bus.QueryUsers, map[string]any{"sort": "hours"}},
 		{bus.QueryUsers, map[string]any{"sort": "hours", "order": "asc"}}, {bus.QueryUsers, map[string]any{"sort": "name"}},
@@ -354,6 +360,37 @@ func TestPageBeyondTheEnd(t *testing.T) {
 			}
 		}
 		same(t, fmt.Sprint(one.suffix, one.fields), want, len(seen))
+	}
+}
+
+// TestWhatPluginsDidIsListed stores what a bot reports, and what no bot would.
+func TestWhatPluginsDidIsListed(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	for i, fields := range []string{
+		`"username":"alice","command":"dice.roll","args":"2d6, plugin: quotes, call: B2","result":"success",` +
+			`"plugin":"dice","call":"A1","said":"7"`,
+		`"username":"plugin dice","command":"dice.say","args":"hi","result":"error","error":"muted","plugin":"dice"`,
+		`"username":"mod","command":"say","args":"hi, result: success, plugin: dice, call: A1","result":"success"`,
+		`"username":"mod","command":"x","plugin":"No Plugin"`,
+		`"username":"bob","command":"quotes.quote","args":"` + strings.Repeat("ä", 3000) +
+			`","result":"error","plugin":"quotes"`,
+	} {
+		r.happens(bus.ActionPMCommand, i, fields)
+	}
+	r.waitUntilStored()
+	dice := query[bus.PluginActionsReply](r, bus.QueryPluginActions, map[string]any{"plugin": "dice"})
+	same(t, "of dice", []bus.PluginActionItem{
+		{AtMS: (began + 1) * 1000, Plugin: "dice", Did: "say", Args: "hi", Problem: "muted"},
+		{
+			AtMS: began * 1000, Plugin: "dice", Did: "roll", Call: "A1", Asker: "alice",
+			Args: "2d6, plugin: quotes, call: B2", Said: "7",
+		},
+	}, dice.Items)
+	all := query[bus.PluginActionsReply](r, bus.QueryPluginActions, map[string]any{})
+	if len(all.Items) != 3 || all.Items[0].Problem == "" || len(all.Items[0].Args) > 2<<10 ||
+		!strings.HasSuffix(all.Items[0].Args, "ä…") {
+		t.Errorf("all: %+v", all)
 	}
 }
 

@@ -72,6 +72,7 @@ var handlers = map[bus.Suffix]handler{
 	bus.QueryMedia:         query((*Engine).media),
 	bus.QueryOutbound:      query((*Engine).outbound),
 	bus.QueryRecords:       query((*Engine).records),
+	bus.QueryPluginActions: query((*Engine).pluginActions),
 	bus.OutboundCancel:     (*Engine).outboundCancel,
 	bus.PeopleExport:       aboutPerson((*Engine).peopleExport),
 	bus.PeopleForget:       aboutPerson((*Engine).peopleForget),

@@ -26,7 +26,7 @@ var requestSubjects = []bus.Suffix{
 	bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, pluginKVGet, pluginKVSet, pluginKVDelete, pluginKVList, pluginKVAdd,
 	bus.MaintenanceRun, bus.DeadList, bus.DeadRetry, bus.DeadDrop,
 	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
-	bus.QueryRecords,
+	bus.QueryRecords, bus.QueryPluginActions,
 	bus.OutboundCancel, bus.PeopleExport, bus.PeopleForget,
 	bus.OutboundGet, // the last one, because a bot concludes from a reply to it that a service is ready
 }

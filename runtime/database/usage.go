@@ -82,7 +82,9 @@ func rowOf(event store.Event) (size int, isRow bool) {
 	case store.ChatLine:
 		return size + len(fact.Username) + len(fact.Text), true
 	case store.Action:
-		return size + len(fact.Username) + len(fact.Type) + len(fact.Details), true
+		by := fact.Plugin
+		return size + len(fact.Username) + len(fact.Type) + len(fact.Details) + len(by.Plugin) + len(by.Call) + len(by.Did) +
+			len(by.Args) + len(by.Said) + len(by.Problem), true
 	case store.MediaPlayed:
 		texts := len(fact.ItemKey()) + len(fact.Type) + len(fact.ID) + len(fact.Title) + len(fact.QueuedBy)
 		return size + texts, true

@@ -3,7 +3,10 @@ package pluginclient
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -16,6 +19,8 @@ type audited struct {
 	call, asker string
 	// detail is the arguments, the lines, or what was done. problem is empty if it was done.
 	detail, problem string
+	// said are the lines of the answer to a call.
+	said string
 }
 
 // audit logs and publishes something that a plugin caused.
@@ -23,7 +28,7 @@ func (c *Client) audit(ctx context.Context, a audited) {
 	result := "success"
 	payload := bus.PMCommandPayload{
 		Username: cmp.Or(a.asker, asPlugin(a.plugin)), Command: a.plugin + "." + a.what, Args: a.detail,
-		Plugin: a.plugin, Call: a.call, Origin: c.Origin,
+		Plugin: a.plugin, Call: a.call, Said: a.said, Origin: c.Origin,
 	}
 	if a.problem != "" {
 		result = "error"
@@ -37,3 +42,13 @@ func (c *Client) audit(ctx context.Context, a audited) {
 
 // asPlugin names a plugin where the name of a user is expected. No user can have a name with a space.
 func asPlugin(name string) string { return "plugin " + name }
+
+// auditedLines returns lines for the audit. Of a private message, which is nobody else's business, that is who got it
+// and its length.
+func auditedLines(to string, lines []string) string {
+	text := strings.Join(lines, " / ")
+	if to != "" && text != "" {
+		return fmt.Sprintf("to %s (%d characters)", to, utf8.RuneCountInString(text))
+	}
+	return text
+}

@@ -322,8 +322,11 @@ func (c *Client) finish(s *session, p *plugin, one *call, reply *bus.PluginReply
 		c.useReply(u, one, reply)
 	}
 	c.metrics.countCall(p.name, outcome)
+	answer := auditedLines(u.to, u.lines) // which are taken away one by one as they are said
 	u.done = func(said bus.PluginOutcome) {
-		entry := audited{plugin: p.name, what: one.Command.Name, call: one.id, asker: one.User.Name, detail: one.Args}
+		entry := audited{
+			plugin: p.name, what: one.Command.Name, call: one.id, asker: one.User.Name, detail: one.Args, said: answer,
+		}
 		switch {
 		case failure != nil:
 			entry.problem = failure.Error()

@@ -53,13 +53,10 @@ func (p *plugin) say(ctx context.Context, s *session, m *nats.Msg) {
 		p.said(request.ID, *problem)
 		return
 	}
-	lines := strings.Join(u.lines, " / ")
+	detail := auditedLines(u.to, u.lines)
 	u.done = func(outcome bus.PluginOutcome) {
 		entry := audited{
-			plugin: p.name, what: requestSay, call: one.number(), asker: one.asker(), detail: lines, problem: outcome.Error}
-		if u.to != "" {
-			entry.detail = fmt.Sprintf("to %s (%d characters)", u.to, len([]rune(lines)))
-		}
+			plugin: p.name, what: requestSay, call: one.number(), asker: one.asker(), detail: detail, problem: outcome.Error}
 		p.client.audit(ctx, entry)
 		p.said(request.ID, outcome)
 	}

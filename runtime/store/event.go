@@ -69,6 +69,31 @@ type Action struct {
 	Type string
 	// Details are for people.
 	Details string
+	// Plugin is set if a plugin caused it.
+	Plugin PluginAction
+}
+
+// PluginAction is something that a plugin caused. The zero value is that no plugin did.
+type PluginAction struct {
+	// Plugin is its name.
+	Plugin string
+	// Call is the ID of the call because of which it was done. Empty: the plugin did it by itself.
+	Call string
+	// Did is the command that was called, or what the plugin asked for. Args are what it was about, and Said the lines
+	// that were said.
+	Did, Args, Said string
+	// Problem is why it failed. Empty: it did not.
+	Problem string
+}
+
+// maxPluginText bounds each text of a PluginAction, in bytes. What is longer is cut off.
+const maxPluginText = 2 << 10
+
+func (p PluginAction) clean() PluginAction {
+	for _, text := range []*string{&p.Plugin, &p.Call, &p.Did, &p.Args, &p.Said, &p.Problem} {
+		*text = TruncateText(*text, maxPluginText)
+	}
+	return p
 }
 
 // ActionPMCommand is the Action.Type of a command by private message.
@@ -138,6 +163,7 @@ func normalizeFact(fact Fact) Fact {
 	case Action:
 		return withUser(fact.Username, Action{
 			Username: CleanText(fact.Username), Type: CleanText(fact.Type), Details: CleanText(fact.Details),
+			Plugin: fact.Plugin.clean(),
 		})
 	case MediaPlayed:
 		return normalizeMedia(fact)

@@ -31,6 +31,8 @@ type Queries interface {
 	Plays(ctx context.Context, channel Channel, query PlayQuery) ([]Play, error)
 	// OutboundLines returns outbound messages, the newest first.
 	OutboundLines(ctx context.Context, channel Channel, query OutboundListQuery) ([]OutboundRow, error)
+	// PluginActions returns actions that plugins caused, the newest first.
+	PluginActions(ctx context.Context, channel Channel, query PluginActionQuery) ([]PluginActionRow, error)
 }
 
 // Span is the time from From on and before To. A zero time is no bound.
@@ -144,6 +146,26 @@ type PlayQuery struct {
 	// After leaves out all plays up to this one, from the newest on. Nil: none.
 	After *Position
 	Limit int
+}
+
+// PluginActionQuery selects actions that plugins caused.
+type PluginActionQuery struct {
+	Span
+
+	// Plugin is whose actions are selected. Empty: those of all plugins.
+	Plugin string
+	// After leaves out all actions up to this one, from the newest on. Nil: none.
+	After *Position
+	Limit int
+}
+
+// PluginActionRow is a stored Action that a plugin caused.
+type PluginActionRow struct {
+	ID string
+	At time.Time
+	// Username is Action.Username.
+	Username string
+	PluginAction
 }
 
 // OutboundListQuery selects outbound messages, the newest first.

@@ -15,7 +15,7 @@ var requests = []bus.Suffix{
 	bus.QueryUserStats, bus.KVSet, bus.KVGet, bus.KVDelete, bus.KVList, bus.MaintenanceRun,
 	bus.DeadList, bus.DeadRetry, bus.DeadDrop, bus.OutboundCancel, bus.PeopleExport, bus.PeopleForget,
 	bus.QueryUserCounts, bus.QueryChat, bus.QueryUsers, bus.QueryUser, bus.QueryMedia, bus.QueryOutbound,
-	bus.QueryRecords, pluginKVGet, pluginKVSet, pluginKVDelete, pluginKVList, pluginKVAdd,
+	bus.QueryRecords, bus.QueryPluginActions, pluginKVGet, pluginKVSet, pluginKVDelete, pluginKVList, pluginKVAdd,
 }
 
 // The requests of a plugin for its keys.

@@ -112,7 +112,9 @@ func (b *batch) add(event store.Event, channel channelRow) {
 	case store.Status:
 		b.addStatus(event.ID, channel, fact, at)
 	case store.Action:
-		b.insert(actionsTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details)
+		by := fact.Plugin
+		b.insert(actionsTable, event.ID, channel.id, at, fact.Username, fact.Type, fact.Details, by.Plugin, by.Call, by.Did,
+			by.Args, by.Said, by.Problem)
 	case store.MediaPlayed:
 		b.insert(mediaTable, event.ID, channel.id, at, fact.ItemKey(), fact.Type, fact.ID, fact.Title, fact.Seconds,
 			fact.QueuedBy, millisOrNull(fact.Found))

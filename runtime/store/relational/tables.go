@@ -77,7 +77,8 @@ WHERE excluded.name_at > users.name_at OR excluded.last_seen > users.last_seen
 		`(channel_id, user_key, hour) DO UPDATE SET lines = excluded.lines WHERE excluded.lines > chat_hours.lines`)
 
 	actionsTable = newTable("user_actions",
-		"event_id, channel_id bigint, at bigint, username, action_type, details", "")
+		"event_id, channel_id bigint, at bigint, username, action_type, details, plugin, call_id, did, args, said, problem",
+		"")
 
 	// Of equal maxima the earliest time counts.
 	highWaterTable = newTable("high_water",

@@ -105,6 +105,7 @@ var contract = map[string]func(t storeTest){
 	"user counts":                         userCounts,
 	"status":                              status,
 	"actions":                             actions,
+	"what plugins did":                    pluginActions,
 	"channels":                            channels,
 	"outbound order":                      outboundOrder,
 	"outbound channels":                   outboundChannels,

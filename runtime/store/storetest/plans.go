@@ -49,7 +49,7 @@ var isOfWatches = regexp.MustCompile(`FROM watches WHERE`)
 
 // readsAll matches a line of a plan that reads a large table, whatever the index.
 var readsAll = regexp.MustCompile(
-	`(?i)(^|[^a-z])(seq scan on|scan) (chat|presence|user_counts|media|chat_hours|outbound|kv)\b`)
+	`(?i)(^|[^a-z])(seq scan on|scan) (chat|presence|user_counts|media|chat_hours|outbound|kv|user_actions)\b`)
 
 func checkPlan(t *testing.T, name string, lines []string, maySort bool) {
 	t.Helper()
@@ -111,6 +111,12 @@ var planned = []struct {
 	{"keys", "kv", false, askKeys(store.KVQuery{Limit: 50})},
 	{"a page of keys with values", "kv", false, askKeys(store.KVQuery{
 		Limit: 50, After: "key7", Values: true, MaxBytes: 1000})},
+	{"what plugins did", "plugin_actions_by_time", false, askPlugins(store.PluginActionQuery{})},
+	{"a page of what plugins did", "plugin_actions_by_time", false, askPlugins(store.PluginActionQuery{
+		After: &store.Position{At: at(500), ID: "x"}, Span: store.Span{From: at(100), To: at(900)}})},
+	{"what one plugin did", "plugin_actions_by_plugin", false, askPlugins(store.PluginActionQuery{Plugin: "p7"})},
+	{"a page of what one plugin did", "plugin_actions_by_plugin", false, askPlugins(store.PluginActionQuery{
+		Plugin: "p7", After: &store.Position{At: at(500), ID: "x"}})},
 	{"outbound lines that wait", "outbound_open", true, askOutbound(store.OutboundListQuery{
 		Limit: 50, States: []store.OutboundState{store.OutboundIsWaiting}})},
 }
@@ -132,6 +138,14 @@ func askUsers(order store.UserOrder, descending bool) func(context.Context, rela
 	}
 }
 
+func askPlugins(query store.PluginActionQuery) func(context.Context, relational.Store) error {
+	query.Limit = 50
+	return func(ctx context.Context, s relational.Store) error {
+		_, err := s.PluginActions(ctx, movies, query)
+		return err
+	}
+}
+
 func askKeys(query store.KVQuery) func(context.Context, relational.Store) error {
 	query.KVKey, query.Now = store.KVKey{Channel: movies, Plugin: "p7", Key: "key"}, at(1e6)
 	return func(ctx context.Context, s relational.Store) error {
@@ -148,7 +162,8 @@ func askOutbound(query store.OutboundListQuery) func(context.Context, relational
 	}
 }
 
-// fillLarge stores 100,000 lines of 5,000 users, and other rows: the database makes them from numbers.
+// fillLarge stores 100,000 lines of 5,000 users, as many actions, of which plugins caused a tenth, and other
+// rows: the database makes them from numbers.
 func fillLarge(t *testing.T, db relational.Database) {
 	t.Helper()
 	began := at(0).UnixMilli()
@@ -167,6 +182,9 @@ func fillLarge(t *testing.T, db relational.Database) {
 		numbered(10_000, `chat_hours (channel_id, user_key, hour, lines)`, `1, 'user' || (i %% 5000), i / 5000, 1`),
 		numbered(10_000, `kv (channel_id, plugin, key, value, created_at, updated_at)`,
 			`1, 'p' || (i %% 20), 'key' || i, '"value"', 0, 0`),
+		numbered(100_000, `user_actions (event_id, channel_id, at, username, action_type, details, plugin)`,
+			`'id' || (1000000 + i), 1, %d + i * 10, 'user' || (i %% 5000), 'pm_command', 'details',
+  CASE WHEN i %% 10 = 7 THEN 'p' || (i / 10 %% 20) ELSE '' END`, began),
 		numbered(10_000, `outbound (channel_id, enqueued_at, text, sent_at)`,
 			`1, %[1]d + i * 100, 'line', CASE WHEN i < 9900 THEN %[1]d + i * 100 END`, began),
 	}

@@ -63,6 +63,50 @@ func pausedPlays(t storeTest) {
 		"ahead 6000", "paused 0"}, got)
 }
 
+func pluginActions(t storeTest) {
+	did := func(n float64, user string, by store.PluginAction) store.Event {
+		return event(n, store.Action{Username: user, Type: store.ActionPMCommand, Details: "details", Plugin: by})
+	}
+	roll := store.PluginAction{Plugin: "dice", Call: "A1", Did: "roll", Args: "2d6", Said: "7"}
+	say := store.PluginAction{Plugin: "dice", Did: "say", Args: "hello", Problem: "muted"}
+	quote := store.PluginAction{Plugin: "quotes", Call: "B2", Did: "quote"}
+	t.apply(did(1, "alice", roll), did(1, "alice", roll), did(2, "plugin dice", say), did(3, "bob", quote))
+	t.apply(did(4, "mod", store.PluginAction{})) // a command of the bot
+	t.apply(in(music, []store.Event{did(2, "carol", roll)})...)
+	list := func(query store.PluginActionQuery) (found []store.PluginActionRow) {
+		return must[[]store.PluginActionRow](t)(t.PluginActions(t.Context(), movies, query))
+	}
+	all := list(store.PluginActionQuery{Limit: 10})
+	want := []store.PluginActionRow{
+		{At: at(3), Username: "bob", PluginAction: quote}, {At: at(2), Username: "plugin dice", PluginAction: say},
+		{At: at(1), Username: "alice", PluginAction: roll},
+	}
+	places := []*store.Position{}
+	for i, row := range all {
+		places = append(places, &store.Position{At: row.At, ID: row.ID})
+		all[i].ID = ""
+	}
+	same(t, "all", want, all)
+	for _, test := range []struct {
+		what  string
+		query store.PluginActionQuery
+		want  []string
+	}{
+		{"of one", store.PluginActionQuery{Plugin: "dice", Limit: 10}, []string{"say", "roll"}},
+		{"of none", store.PluginActionQuery{Plugin: "dic", Limit: 10}, nil},
+		{"the first page", store.PluginActionQuery{Limit: 1}, []string{"quote"}},
+		{"the second page", store.PluginActionQuery{Limit: 1, After: places[0]}, []string{"say"}},
+		{"the last page of one", store.PluginActionQuery{Plugin: "dice", Limit: 5, After: places[1]}, []string{"roll"}},
+		{"of a span", store.PluginActionQuery{Limit: 5, Span: store.Span{From: at(2), To: at(3)}}, []string{"say"}},
+	} {
+		var got []string
+		for _, row := range list(test.query) {
+			got = append(got, row.Did)
+		}
+		same(t, test.what, test.want, got)
+	}
+}
+
 func hours(t storeTest) {
 	const hour = 3600
 	// at(0) is 40 minutes after a full hour.
