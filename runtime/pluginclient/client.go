@@ -57,6 +57,9 @@ type Client struct {
 	// reconnected gets a value when the connection to NATS is established or breaks.
 	reconnected chan struct{}
 	timings     timings
+	// registering is held from reading what the plugins offer until the Registry has it: an older list would otherwise
+	// overwrite a newer one. It is taken before mu.
+	registering sync.Mutex
 
 	mu sync.Mutex
 	// plugins are those that are configured, in the order of the configuration.
@@ -243,6 +246,8 @@ func (c *Client) current() *session {
 
 // register tells the Registry which commands there are.
 func (c *Client) register() {
+	c.registering.Lock()
+	defer c.registering.Unlock()
 	var plugins []command.Plugin
 	for _, p := range c.all() {
 		plugins = append(plugins, p.offered())
