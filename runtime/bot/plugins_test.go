@@ -502,8 +502,10 @@ func TestWhatPluginsAreGranted(t *testing.T) {
 	r.heard("rolled 2")
 	ofAlice, ofMod := poor.called()[0].ID, rich.called()[0].ID
 	poll := bus.PluginActRequest{Title: "What?", Options: []string{"this", "that"}}
+	acts := 0
 	act := func(request bus.PluginActRequest, call string) bus.PluginActRequest {
-		request.Call = call
+		acts++
+		request.ID, request.Call = fmt.Sprint("act", acts), call
 		return request
 	}
 	for _, test := range []struct {
@@ -527,7 +529,8 @@ func TestWhatPluginsAreGranted(t *testing.T) {
 			"denied: to write to others than who called it the plugin needs grants.say"},
 		{"the queue", poor, poor.subjects.Queue(), bus.PluginQueueRequest{ID: "1", Line: "a"},
 			"denied: the plugin needs grants.queue"},
-		{"a verb", poor, poor.subjects.Act(bus.VerbPollOpen), poll, "denied: the plugin needs poll.open in grants.act"},
+		{"a verb", poor, poor.subjects.Act(bus.VerbPollOpen), act(poll, ""),
+			"denied: the plugin needs poll.open in grants.act"},
 		{"a part of the state", poor, poor.subjects.State(bus.StateUsers), struct{}{},
 			"denied: the plugin needs users in grants.state"},
 		{"another part of the state", rich, rich.subjects.State(bus.StateMedia), struct{}{},
@@ -545,10 +548,12 @@ func TestWhatPluginsAreGranted(t *testing.T) {
 			"invalid: user: there is no user of that name in the channel"},
 		{"a private message", rich, rich.subjects.Say(),
 			bus.PluginSayRequest{ID: "6", Lines: []string{"psst"}, To: bus.ViaPM, User: "BOB"}, "done: "},
-		{"a verb without a call", rich, rich.subjects.Act(bus.VerbPollOpen), poll,
+		{"a verb without a call", rich, rich.subjects.Act(bus.VerbPollOpen), act(poll, ""),
 			"denied: call: poll.open is granted only because of a call, by rank"},
 		{"a verb by who may", rich, rich.subjects.Act(bus.VerbPollOpen), act(poll, ofMod), "done: "},
-		{"a verb by itself", rich, rich.subjects.Act(bus.VerbPollClose), struct{}{}, "done: "},
+		{"a verb by itself", rich, rich.subjects.Act(bus.VerbPollClose), act(bus.PluginActRequest{}, ""), "done: "},
+		{"a verb without an ID", rich, rich.subjects.Act(bus.VerbPollClose), struct{}{},
+			"invalid: id: expected 1 to 64 bytes"},
 		{"a kick of a moderator", rich, rich.subjects.Act(bus.VerbKick), act(bus.PluginActRequest{User: "mod"}, ofMod),
 			"denied: the rank of mod is 2, and only lower ones than 2 are kicked"},
 		{"an unknown verb", rich, rich.subjects.Act("ban"), struct{}{}, "invalid: there is no such verb"},
@@ -596,7 +601,7 @@ func TestPluginsLearnWhatTheyHaveAdded(t *testing.T) {
 	if actions := r.service.on(bus.ActionPMCommand); len(actions) > 0 || len(queued()) > 0 {
 		t.Errorf("a check did something: %v", actions)
 	}
-	got := p.request(subject, bus.PluginActRequest{URL: "yt:abc"})
+	got := p.request(subject, bus.PluginActRequest{ID: "1", URL: "yt:abc"})
 	if !got.Success || got.Item == nil {
 		t.Fatalf("added %+v", got)
 	}
@@ -606,7 +611,7 @@ func TestPluginsLearnWhatTheyHaveAdded(t *testing.T) {
 	if *got.Item != want || want.Seconds == 0 {
 		t.Errorf("added %+v, want %+v", *got.Item, want)
 	}
-	got = p.request(subject, bus.PluginActRequest{URL: "yt:abc"})
+	got = p.request(subject, bus.PluginActRequest{ID: "2", URL: "yt:abc"})
 	if got.Outcome != bus.OutcomeFailed || got.Item != nil {
 		t.Errorf("what is there already: %+v", got)
 	}

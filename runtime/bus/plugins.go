@@ -172,7 +172,12 @@ const (
 	MaxPluginTimeout = time.Minute
 )
 
-// DeadlineHeader is the header of a call with the time that is left for the answer, in milliseconds.
+// PluginRequestTimeout is how long a plugin waits for the answer to a request, unless its header DeadlineHeader says
+// less. Afterwards the bot does nothing about it.
+const PluginRequestTimeout = 35 * time.Second
+
+// DeadlineHeader is the header of a call, and of a request of a plugin, with how long the answer is waited for, in
+// milliseconds.
 const DeadlineHeader = "Rosey-Deadline"
 
 // CommandMetadata is the key, in the metadata of an endpoint of the NATS services protocol, of a PluginCommand as JSON.
@@ -260,6 +265,7 @@ const (
 	CancelDeadline = "deadline" // the time for the answer is over
 	CancelLeft     = "left"     // the bot left the channel
 	CancelLeader   = "leader"   // another bot is in the channel now
+	CancelRemoved  = "removed"  // the plugin is configured no more
 )
 
 // PluginHello is the payload of Hello and Bye.
@@ -291,6 +297,8 @@ type PluginQueueRequest struct {
 
 // PluginActRequest is the body of Act. Which fields a verb needs is described there.
 type PluginActRequest struct {
+	// ID identifies the request: one with the ID of an earlier one gets the answer to that, and nothing is done.
+	ID   string `json:"id"`
 	Call string `json:"call,omitempty"`
 	// Check has the bot only check whether it would do it: the reply is the same, except that nothing was done.
 	Check bool `json:"check,omitempty"`

@@ -106,8 +106,12 @@ func (r *Requester) request(ctx context.Context, suffix Suffix, data []byte) (*n
 // the server denies a subject that a user may lack on purpose (OptionalRequests, and what a plugin requests), a
 // DeniedError.
 func (c *Conn) Request(ctx context.Context, subject string, data []byte, timeout time.Duration) (*nats.Msg, error) {
-	m := &nats.Msg{Subject: subject, Data: data}
-	_, suffix, _ := strings.Cut(subject, ".") // a prefix has no dots
+	return c.RequestMsg(ctx, &nats.Msg{Subject: subject, Data: data}, timeout)
+}
+
+// RequestMsg is Request with headers. It may add some.
+func (c *Conn) RequestMsg(ctx context.Context, m *nats.Msg, timeout time.Duration) (*nats.Msg, error) {
+	_, suffix, _ := strings.Cut(m.Subject, ".") // a prefix has no dots
 	ctx, span := startRequest(ctx, Suffix(suffix), m)
 	reply, err := c.send(ctx, m, timeout)
 	endRequest(span, err)

@@ -23,7 +23,9 @@ func startRequest(ctx context.Context, suffix Suffix, m *nats.Msg) (context.Cont
 		trace.WithAttributes(semconv.MessagingSystemKey.String("nats"), semconv.MessagingOperationTypeSend,
 			semconv.MessagingOperationName("request"), semconv.MessagingDestinationName(m.Subject),
 			semconv.MessagingMessageBodySize(len(m.Data))))
-	m.Header = nats.Header{}
+	if m.Header == nil {
+		m.Header = nats.Header{}
+	}
 	telemetry.Inject(span.SpanContext(), m.Header)
 	return ctx, span
 }

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"rosey.dev/rosey/runtime/bus"
 )
@@ -130,12 +133,13 @@ const (
 	Kick            = bus.VerbKick            // User, Reason
 )
 
-// Action says what a verb is about. Call is set by Act.
+// Action says what a verb is about. Act sets Call, and ID if that is empty.
 type Action = bus.PluginActRequest
 
 // Act does something in the channel, and returns when the channel shows that it was done. The plugin needs a grant for
 // the verb. If the grant names a rank, the person whose call this is must have it, and the plugin cannot do it by
-// itself.
+// itself. Because of a call at most three things are done, and none a while after its answer: as long as the command's
+// time for an answer. To try again after an error, without doing it twice, use the same Action.ID.
 func (c *Channel) Act(ctx context.Context, verb Verb, action Action) error {
 	_, err := c.act(ctx, verb, action)
 	return err
@@ -161,6 +165,9 @@ func (c *Channel) CheckAdd(ctx context.Context, url string) error {
 
 func (c *Channel) act(ctx context.Context, verb Verb, action Action) (bus.PluginOutcome, error) {
 	action.Call = c.call
+	if action.ID == "" {
+		action.ID = rand.Text()
+	}
 	return c.do(ctx, c.runner.subjects.Act(verb), string(verb), action)
 }
 
@@ -210,8 +217,14 @@ func (c *Channel) State(ctx context.Context, thing Thing) (State, error) {
 	return reply.State, err
 }
 
-// requestTimeout bounds a request without a deadline. A line waits at most 30 s to be said.
-const requestTimeout = 35 * time.Second
+// waits returns how long the answer to a request is waited for, in milliseconds. The bot does nothing afterwards.
+func waits(ctx context.Context) string {
+	wait := bus.PluginRequestTimeout
+	if deadline, has := ctx.Deadline(); has {
+		wait = max(min(wait, time.Until(deadline)), time.Millisecond)
+	}
+	return strconv.FormatInt(wait.Milliseconds(), 10)
+}
 
 // request sends a request as JSON and decodes the reply.
 func (c *Channel) request(ctx context.Context, subject, what string, request, reply any) error {
@@ -222,7 +235,9 @@ func (c *Channel) request(ctx context.Context, subject, what string, request, re
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	m, err := c.runner.options.Conn.Request(ctx, subject, data, requestTimeout)
+	m, err := c.runner.options.Conn.RequestMsg(ctx, &nats.Msg{
+		Subject: subject, Data: data, Header: nats.Header{bus.DeadlineHeader: {waits(ctx)}},
+	}, bus.PluginRequestTimeout)
 	c.runner.metrics.requested(c.Plugin(), err)
 	_, isDenied := errors.AsType[*bus.DeniedError](err)
 	switch {

@@ -26,10 +26,10 @@ const (
 	// maxPendingReplies and maxPendingBytes bound the replies that have arrived and were not looked at.
 	maxPendingReplies = 256
 	maxPendingBytes   = 8 << 20
-	// rememberCalls is how long a plugin may speak and act because of a call that it has answered, and maxRemembered how
-	// many of those there are for a plugin.
+	// rememberCalls is how long a plugin may speak because of a call that it has answered, and maxCalls how many of those
+	// there are for a plugin.
 	rememberCalls = 10 * time.Minute
-	maxRemembered = 500
+	maxCalls      = 500
 	// linesPerCall is how many lines a plugin may say because of a call, beside the answer, without a grant to say.
 	linesPerCall = 20
 	// replyExpires is how long an answer may wait to be said.
@@ -46,10 +46,12 @@ type call struct {
 	began time.Time
 	// reply gets the first reply. It has room for it.
 	reply chan *nats.Msg
-	// over is when it was answered, zero while it is not. said counts the lines because of it. The plugin's lock guards
-	// both.
-	over time.Time
-	said int
+	// cancel ends the wait for the reply.
+	cancel context.CancelCauseFunc
+	// over is when it was answered, zero while it is not. said and acted count the lines and the acts because of it. The
+	// plugin's lock guards all three.
+	over        time.Time
+	said, acted int
 }
 
 // Outcomes of calls: values of the label outcome.
@@ -93,16 +95,21 @@ func (c *Client) Call(k command.Call) {
 	c.mu.Unlock()
 	p := c.find(k.Plugin)
 	if p == nil || s == nil || inbox == "" {
+		k.Refund() // the bot is about to leave the channel, or the plugin was removed a moment ago
+		c.metrics.countCall(k.Plugin, callLeft)
 		return
 	}
-	one := &call{Call: k, id: rand.Text(), began: time.Now(), reply: make(chan *nats.Msg, 1)}
-	if told, ok := p.begin(one); !ok {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	one := &call{Call: k, id: rand.Text(), began: time.Now(), reply: make(chan *nats.Msg, 1), cancel: cancel}
+	if failure := p.begin(one); failure != nil {
+		cancel(nil)
 		k.Refund()
-		c.finish(s, p, one, nil, &callError{outcome: callBusy, told: told, cause: "too many calls at once"})
+		c.finish(s, p, one, nil, failure)
 		return
 	}
 	c.calls.Go(func() {
-		ctx, span := telemetry.Start(s.ctx, "call plugin "+p.name, trace.WithSpanKind(trace.SpanKindClient),
+		defer cancel(nil)
+		ctx, span := telemetry.Start(ctx, "call plugin "+p.name, trace.WithSpanKind(trace.SpanKindClient),
 			trace.WithAttributes(semconv.MessagingSystemKey.String("nats"), semconv.MessagingOperationTypeSend,
 				semconv.MessagingDestinationName(p.subjects.Call(one.Command.Name))))
 		defer span.End()
@@ -111,33 +118,38 @@ func (c *Client) Call(k command.Call) {
 		if err != nil {
 			telemetry.Fail(span, err.outcome, "")
 		}
-		c.metrics.seconds.WithLabelValues(p.name).Observe(time.Since(one.began).Seconds())
-		c.finish(s, p, one, reply, err)
+		c.metrics.observeCall(p.name, time.Since(one.began))
+		c.finish(s, p, one, reply, err) //nolint:contextcheck // what it says and audits outlasts the call
 	})
 }
 
-// begin notes a call, unless too many are in progress. told is what the user is told then.
-func (p *plugin) begin(one *call) (told string, ok bool) {
+// begin notes a call, and returns why it cannot be made, or nil.
+func (p *plugin) begin(one *call) *callError {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.stopped {
+		return &callError{outcome: callLeft, cause: errRemoved.Error()}
+	}
 	p.forgetCalls()
+	busy := &callError{outcome: callBusy, cause: "too many calls at once"}
 	active := 0
 	for _, other := range p.calls {
 		switch {
 		case other.over.IsZero() && strings.EqualFold(other.User.Name, one.User.Name):
-			if one.Via == bus.ViaChat {
-				return "", false // like who does not wait for the cooldown
+			if one.Via != bus.ViaChat { // there nothing is said, as to who does not wait for the cooldown
+				busy.told = "one call at a time; wait for the answer"
 			}
-			return "one call at a time; wait for the answer", false
+			return busy
 		case other.over.IsZero():
 			active++
 		}
 	}
 	if active >= bus.MaxPluginCalls {
-		return tooManyCalls, false
+		busy.told = tooManyCalls
+		return busy
 	}
 	p.calls[one.id] = one
-	return "", true
+	return nil
 }
 
 // forgetCalls forgets calls that were answered long ago, and the oldest if there are too many. The caller has the lock.
@@ -152,7 +164,7 @@ func (p *plugin) forgetCalls() {
 			oldest = one
 		}
 	}
-	if oldest != nil && len(p.calls) >= maxRemembered {
+	if oldest != nil && len(p.calls) >= maxCalls {
 		delete(p.calls, oldest.id)
 	}
 }
@@ -186,7 +198,7 @@ func (c *Client) perform(ctx context.Context, p *plugin, one *call, inbox string
 	}
 	select {
 	case reply := <-one.reply:
-		return p.readReply(ctx, reply)
+		return p.readReply(reply)
 	case <-ctx.Done():
 		return nil, p.cancelCall(ctx, one)
 	}
@@ -214,6 +226,8 @@ func (p *plugin) cancelCall(ctx context.Context, one *call) *callError {
 		cause: fmt.Sprintf("no answer to %s within %s", one.Command.Name, timeout(one.Command)),
 	}
 	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errRemoved):
+		why, failure = bus.CancelRemoved, &callError{outcome: callLeft, cause: cause.Error()}
 	case errors.Is(cause, errNotLeading):
 		why, failure = bus.CancelLeader, &callError{outcome: callLeft, cause: cause.Error()}
 	case !errors.Is(cause, context.DeadlineExceeded):
@@ -265,11 +279,12 @@ func (c *Client) callee(id string) string {
 }
 
 // readReply returns the answer in a reply.
-func (p *plugin) readReply(ctx context.Context, m *nats.Msg) (*bus.PluginReply, *callError) {
+func (p *plugin) readReply(m *nats.Msg) (*bus.PluginReply, *callError) {
 	switch code := m.Header.Get(micro.ErrorCodeHeader); {
 	case isNoResponder(m):
-		p.gone(context.WithoutCancel(ctx))
-		return nil, &callError{outcome: callAway, told: "the plugin is away", cause: "no process of the plugin answers"}
+		// Either the plugin is gone, or only this command: the server has refused its subscription, for example.
+		p.wake()
+		return nil, &callError{outcome: callAway, told: "the plugin is away", cause: "nobody has subscribed to its calls"}
 	case code == bus.CodeUsage:
 		told := status.OneLine(m.Header.Get(micro.ErrorHeader), maxUsageError)
 		return nil, &callError{outcome: callUsage, told: cmp.Or(told, "wrong arguments")}
@@ -303,7 +318,10 @@ func invalidReply(problem string) *callError {
 // finish counts a call, says its answer or why there is none, and publishes it for the audit.
 func (c *Client) finish(s *session, p *plugin, one *call, reply *bus.PluginReply, failure *callError) {
 	ctx := context.WithoutCancel(s.ctx)
-	u := &utterance{plugin: p.name, expires: time.Now().Add(replyExpires), most: maxAnswers}
+	u := &utterance{
+		plugin: p.name, expires: time.Now().Add(replyExpires), most: maxAnswers,
+		revoked: func() string { return p.revoked(false) },
+	}
 	if one.Via == bus.ViaPM {
 		u.to = one.User.Name
 	}
@@ -363,4 +381,36 @@ func (c *Client) noteFailure(ctx context.Context, p *plugin, one *call, failure 
 		c.Log.WarnContext(ctx, "call of a plugin failed", "plugin", p.name, "command", one.Command.Name, "call", one.id,
 			"outcome", failure.outcome, "cause", failure.cause)
 	}
+}
+
+// callOf returns the call because of which a plugin requests something, and nil if it names none. A call that is over
+// or of another plugin is denied.
+func (p *plugin) callOf(id string) (*call, *bus.PluginOutcome) {
+	if id == "" {
+		return nil, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forgetCalls()
+	one := p.calls[id]
+	if one == nil {
+		return nil, denied("call: there is no such call of the plugin, or it is over")
+	}
+	return one, nil
+}
+
+// asker returns who made a call. Empty: there is no call.
+func (one *call) asker() string {
+	if one == nil {
+		return ""
+	}
+	return one.User.Name
+}
+
+// number returns the ID of a call. Empty: there is no call.
+func (one *call) number() string {
+	if one == nil {
+		return ""
+	}
+	return one.id
 }

@@ -100,6 +100,7 @@ type session struct {
 var (
 	errLeft       = errors.New("the bot left the channel")
 	errNotLeading = errors.New("another bot is in the channel now")
+	errRemoved    = errors.New("the plugin is configured no more")
 )
 
 // New returns a Client without plugins.
@@ -138,12 +139,15 @@ func (c *Client) Configure(configured []config.Plugin) {
 			c.started(p)
 		}
 	}
-	current := c.plugins
+	current, s := c.plugins, c.session
 	c.mu.Unlock()
 	for _, p := range before {
 		if !slices.Contains(current, p) {
 			p.stop()
 			c.metrics.forget(p.name)
+		}
+		if s != nil {
+			s.talker.recheck(p.name) // whoever removes a plugin, or its grant to speak, wants it to be silent now
 		}
 	}
 	c.register()

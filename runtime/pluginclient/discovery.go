@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,7 +12,6 @@ import (
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -57,7 +57,14 @@ func (p *plugin) ping(ctx context.Context) map[string]bool {
 
 // look asks the plugin what it offers.
 func (p *plugin) look(ctx context.Context) {
+	p.mu.Lock()
+	p.left = map[string]bool{}
+	p.mu.Unlock()
 	instances := discover(ctx, p.client.Conn, p.subjects, p.client.timings)
+	p.mu.Lock()
+	maps.DeleteFunc(instances, func(id string, _ Instance) bool { return p.left[id] }) // it answered before its bye
+	p.left = nil
+	p.mu.Unlock()
 	if ctx.Err() == nil {
 		p.publish(ctx, instances)
 	}
@@ -107,8 +114,39 @@ func (p *plugin) publish(ctx context.Context, instances map[string]Instance) {
 	}
 }
 
-// gone notes that nobody answers on a subject of the plugin.
-func (p *plugin) gone(ctx context.Context) { p.publish(ctx, nil) }
+// greeted notes that the plugin says hello, and has it looked for.
+func (p *plugin) greeted() {
+	p.mu.Lock()
+	p.saidHello = !p.available
+	p.mu.Unlock()
+	p.wake()
+}
+
+// bye forgets a process of the plugin.
+func (p *plugin) bye(ctx context.Context, id string) {
+	p.mu.Lock()
+	p.saidHello = false
+	if len(p.left) < maxInstances && p.left != nil {
+		p.left[id] = true
+	}
+	rest := maps.Clone(p.instances)
+	delete(rest, id)
+	isKnown := len(rest) < len(p.instances)
+	p.mu.Unlock()
+	if isKnown {
+		p.publish(ctx, rest)
+	}
+}
+
+// infoSubject returns the subject on which the plugin is asked what it offers.
+func (p *plugin) infoSubject() string { return controlSubject(micro.InfoVerb, p.subjects) }
+
+func controlSubject(verb micro.Verb, subjects bus.PluginSubjects) string {
+	return fmt.Sprintf("%s.%s.%s", micro.APIPrefix, verb, subjects.ServiceName())
+}
+
+// mayNotAsk reports whether the server has refused to let the bot ask a plugin what it offers.
+func (c *Client) mayNotAsk(p *plugin) bool { return c.Conn.Denied(p.infoSubject()) }
 
 // gather sends a request of the services protocol to a plugin and returns the replies of all processes that answer in
 // time. A request that may not be sent has none.
@@ -122,8 +160,7 @@ func gather(
 	}
 	defer func() { _ = replies.Unsubscribe() }() // it fails only if the connection is closed
 	_ = replies.SetPendingLimits(maxInstances, maxInstances*maxInfoBytes)
-	subject := fmt.Sprintf("%s.%s.%s", micro.APIPrefix, verb, subjects.ServiceName())
-	if err := conn.NATS().PublishRequest(subject, inbox, nil); err != nil {
+	if err := conn.NATS().PublishRequest(controlSubject(verb, subjects), inbox, nil); err != nil {
 		return nil
 	}
 	first, cancel := context.WithTimeout(ctx, t.Answer)
@@ -145,15 +182,4 @@ func gather(
 func isNoResponder(m *nats.Msg) bool {
 	const noResponders = "503"
 	return len(m.Data) == 0 && m.Header.Get("Status") == noResponders
-}
-
-// readHello returns the ID in a PluginHello.
-func readHello(data []byte) string {
-	var hello struct {
-		ID string `json:"id"`
-	}
-	if json.Unmarshal(data, &hello) != nil {
-		return ""
-	}
-	return status.OneLine(hello.ID, maxID)
 }

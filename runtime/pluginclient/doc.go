@@ -17,8 +17,9 @@
 //
 // Each plugin that is configured is asked by name, with $SRV.INFO: when Run begins, when the connection to NATS is
 // established again, when the plugin says hello, and when a process answers that was not known. Every 30 seconds
-// $SRV.PING shows whether it is still there. A call without a responder means that it is gone. The commands of a
-// plugin that does not answer stay known, since it may only be slow, but help lists the plugin as away.
+// $SRV.PING shows whether it is still there. After a call without a responder the plugin is looked for at once: it is
+// gone, or the server has refused one of its subscriptions. The commands of a plugin that does not answer stay known,
+// since it may only be slow, but help lists the plugin as away.
 //
 // # Calls
 //
@@ -35,7 +36,10 @@
 //
 // # Requests
 //
-// Each plugin has a goroutine that handles its requests, one after the other, and a bounded queue of them (requests).
-// Requests beyond its rate are answered as throttled or dropped. Each line that a plugin caused, and each thing that
-// it did, is logged and published for the audit, with the plugin, the call and the user who asked.
+// A plugin's requests wait in two bounded queues (lanes), each with a goroutine that handles them one after the other:
+// acts and queued lines take long, and what is done at once does not wait for them. A request is dropped when the
+// plugin does not wait for its answer any more, and one with the ID of an earlier one is not done again (memory): a
+// plugin that got no answer may ask again. Requests beyond its rate are answered as throttled or dropped; hello and bye
+// never are. Each line that a plugin caused, and each thing that it did, is logged and published for the audit, with
+// the plugin, the call and the user who asked.
 package pluginclient

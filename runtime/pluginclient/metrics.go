@@ -1,6 +1,9 @@
 package pluginclient
 
 import (
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -10,8 +13,13 @@ import (
 // otherPlugin is the label of a plugin that is not known, in the count of late answers.
 const otherPlugin = "other"
 
-// metrics have the label plugin, whose values are those that are configured.
+// metrics have the label plugin, whose values are those that are configured. They are safe for concurrent use.
 type metrics struct {
+	mu sync.Mutex
+	// configured are the plugins that have series. What ends later than its plugin was removed is not counted: it would
+	// make its series anew.
+	configured map[string]bool
+
 	available *prometheus.GaugeVec
 	calls     *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
@@ -26,6 +34,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		return register.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	return &metrics{
+		configured: map[string]bool{otherPlugin: true},
 		available: register.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "rosey_bot_plugin_processes",
 			Help: "Processes of a plugin that answer. Always 0 on a bot that does not lead.",
@@ -48,6 +57,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 
 // startAtZero creates the series of a plugin. Prometheus sees no increase when a series begins.
 func (m *metrics) startAtZero(plugin string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.configured[plugin] = true
 	m.available.WithLabelValues(plugin)
 	m.seconds.WithLabelValues(plugin)
 	m.lines.WithLabelValues(plugin)
@@ -66,6 +78,9 @@ func (m *metrics) startAtZero(plugin string) {
 
 // forget removes the series of a plugin that is configured no more.
 func (m *metrics) forget(plugin string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.configured, plugin)
 	labels := prometheus.Labels{"plugin": plugin}
 	m.available.DeletePartialMatch(labels)
 	m.seconds.DeletePartialMatch(labels)
@@ -75,12 +90,35 @@ func (m *metrics) forget(plugin string) {
 	m.dropped.DeletePartialMatch(labels)
 }
 
-func (m *metrics) setAvailable(plugin string, processes int) {
-	m.available.WithLabelValues(plugin).Set(float64(processes))
+// count calls f if the plugin is configured.
+func (m *metrics) count(plugin string, f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.configured[plugin] {
+		f()
+	}
 }
 
-func (m *metrics) countCall(plugin, outcome string) { m.calls.WithLabelValues(plugin, outcome).Inc() }
+func (m *metrics) setAvailable(plugin string, processes int) {
+	m.count(plugin, func() { m.available.WithLabelValues(plugin).Set(float64(processes)) })
+}
+
+func (m *metrics) countCall(plugin, outcome string) {
+	m.count(plugin, func() { m.calls.WithLabelValues(plugin, outcome).Inc() })
+}
+
+func (m *metrics) observeCall(plugin string, took time.Duration) {
+	m.count(plugin, func() { m.seconds.WithLabelValues(plugin).Observe(took.Seconds()) })
+}
 
 func (m *metrics) countRequest(plugin, kind, outcome string) {
-	m.requests.WithLabelValues(plugin, kind, outcome).Inc()
+	m.count(plugin, func() { m.requests.WithLabelValues(plugin, kind, outcome).Inc() })
+}
+
+func (m *metrics) countLine(plugin string) {
+	m.count(plugin, func() { m.lines.WithLabelValues(plugin).Inc() })
+}
+
+func (m *metrics) countDropped(plugin, outcome string, lines int) {
+	m.count(plugin, func() { m.dropped.WithLabelValues(plugin, outcome).Add(float64(lines)) })
 }

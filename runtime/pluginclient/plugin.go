@@ -2,6 +2,7 @@ package pluginclient
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type plugin struct {
 	looks chan struct{}
 	// requestLimit, lineLimit and actLimit are its rates. Only lines that it says by itself count.
 	requestLimit, lineLimit, actLimit *rate.Limiter
+	requests                          *memory
 
 	mu     sync.Mutex
 	grants config.PluginGrants
@@ -48,11 +50,12 @@ type plugin struct {
 	loggedAt  time.Time
 	available bool
 	looked    bool // once since run began
+	// saidHello is whether the plugin has said hello and did not answer since.
+	saidHello bool
+	// left are the processes that have said bye since the look in progress began.
+	left map[string]bool
 	// calls are those in progress and those of the last minutes, by their IDs.
 	calls map[string]*call
-	// says are the last requests to say something, by their IDs, and sayOrder these in order.
-	says     map[string]*saying
-	sayOrder []string
 }
 
 func newPlugin(c *Client, name string, subjects bus.PluginSubjects) *plugin {
@@ -60,7 +63,7 @@ func newPlugin(c *Client, name string, subjects bus.PluginSubjects) *plugin {
 		client: c, name: name, subjects: subjects, looks: make(chan struct{}, 1),
 		requestLimit: rate.NewLimiter(requestsRate, requestsBurst), lineLimit: rate.NewLimiter(linesRate, linesBurst),
 		actLimit: rate.NewLimiter(actsRate, actsBurst),
-		calls:    map[string]*call{}, says: map[string]*saying{},
+		requests: newMemory(), calls: map[string]*call{},
 	}
 }
 
@@ -93,13 +96,16 @@ func (p *plugin) run(ctx context.Context) {
 	p.discover(ctx)
 }
 
-// stop ends run, for a plugin that is configured no more.
+// stop ends run and the calls in progress, for a plugin that is configured no more.
 func (p *plugin) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true
 	if p.cancel != nil {
 		p.cancel()
+	}
+	for _, one := range p.calls {
+		one.cancel(errRemoved)
 	}
 }
 
@@ -131,10 +137,15 @@ func (p *plugin) setInstances(instances map[string]Instance) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, commands := p.available, p.commands
+	for id := range instances {
+		if _, known := p.instances[id]; !known {
+			p.failure = "" // it is that of another process
+		}
+	}
 	p.instances, p.available, p.looked = instances, len(instances) > 0, true
 	if p.available {
 		p.commands, p.found = merge(instances)
-		p.failure = ""
+		p.saidHello = false
 	}
 	return before != p.available || !slices.EqualFunc(commands, p.commands, equalCommands)
 }
@@ -211,6 +222,13 @@ func (p *plugin) report(leads bool) status.PluginReport {
 		if !leads {
 			problems = []string{"only the bot in the channel looks for it"}
 		}
+	case !p.available && p.client.mayNotAsk(p):
+		r.Reason = status.ReasonNATSPermissionMissing
+		problems = append([]string{fmt.Sprintf("the bot's NATS user may not publish to %q", p.infoSubject())}, problems...)
+	case !p.available && p.saidHello:
+		r.Reason = status.ReasonPluginAbsent
+		problems = append([]string{fmt.Sprintf("the plugin says hello and does not answer on %q: its NATS user may lack the "+
+			"permission to subscribe to it", p.infoSubject())}, problems...)
 	case !p.available:
 		r.Reason = status.ReasonPluginAbsent
 		problems = append([]string{"no process of the plugin answers"}, problems...)

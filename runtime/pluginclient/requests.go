@@ -3,17 +3,22 @@ package pluginclient
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
-	// maxRequests and maxRequestBytes bound the requests of a plugin that wait.
+	// maxRequests and maxRequestBytes bound the requests of a plugin that wait, and maxSlow those that take long.
 	maxRequests     = 64
 	maxRequestBytes = 1 << 20
+	maxSlow         = 8
 )
 
 // Kinds of requests: values of the label request.
@@ -33,7 +38,7 @@ var requestKinds = []string{
 
 // Outcomes of requests that have none of package bus: values of the label outcome.
 const (
-	requestDropped = "dropped"  // too many, too large, or no bot that leads
+	requestDropped = "dropped"  // too many, too large, too late, or no bot that leads
 	requestNoInbox = "no_inbox" // the reply subject is no inbox
 )
 
@@ -42,125 +47,160 @@ var requestOutcomes = []string{
 	requestNoInbox,
 }
 
-// serve handles the requests of the plugin until ctx ends. A request is dropped without an answer if its reply
-// subject is no inbox: the plugin could otherwise have the bot publish where the plugin may not.
+// request is a request of a plugin.
+type request struct {
+	*nats.Msg
+
+	// kind is what it is for, one of requestKinds, and detail the verb or the part of the state.
+	kind, detail string
+	arrived      time.Time
+	// until is how long the plugin waits for the answer. Afterwards nothing is done: the plugin may have asked again.
+	until time.Time
+	// session is the one in which it arrived. Nil: the bot was not in the channel.
+	session *session
+}
+
+// newRequest returns the request in a message that has just arrived.
+func (p *plugin) newRequest(m *nats.Msg) *request {
+	_, _, rest, _ := p.client.Subjects.PluginOfSubject(m.Subject)
+	kind, detail, _ := strings.Cut(strings.TrimPrefix(rest, "out."), ".")
+	switch kind {
+	case requestSay, requestQueue, requestAct, requestState, requestHello, requestBye:
+	default:
+		kind = requestOther
+	}
+	now := time.Now()
+	return &request{
+		Msg: m, kind: kind, detail: detail, arrived: now, until: now.Add(waits(m.Header)), session: p.client.current(),
+	}
+}
+
+// waits returns how long a plugin waits for the answer to a request.
+func waits(header nats.Header) time.Duration {
+	most := bus.PluginRequestTimeout
+	if ms, err := strconv.Atoi(header.Get(bus.DeadlineHeader)); err == nil && ms > 0 && ms < int(most.Milliseconds()) {
+		return time.Duration(ms) * time.Millisecond
+	}
+	return most
+}
+
+// lanes are the requests that wait: an act may take many seconds, and what is done at once must not wait for it.
+type lanes struct{ quick, slow chan *request }
+
+func (l lanes) of(kind string) chan *request {
+	if kind == requestAct || kind == requestQueue {
+		return l.slow
+	}
+	return l.quick
+}
+
+// serve handles what the plugin sends until ctx ends.
 func (p *plugin) serve(ctx context.Context) {
-	waiting := make(chan *nats.Msg, maxRequests)
-	subscription, err := p.client.Conn.NATS().Subscribe(p.subjects.All(), func(m *nats.Msg) {
-		if outcome := p.accept(m, waiting); outcome != "" {
-			p.client.metrics.countRequest(p.name, p.kind(m), outcome)
+	l := lanes{make(chan *request, maxRequests), make(chan *request, maxSlow)}
+	var handling sync.WaitGroup
+	defer handling.Wait()
+	handling.Go(func() { p.handleAll(ctx, l.quick) })
+	handling.Go(func() { p.handleAll(ctx, l.slow) })
+	// Hello and bye have subscriptions of their own: a lost hello is not repeated, so a flood of requests must not push
+	// it out. Of many that wait any one will do, because the bot looks after the last of those that it gets.
+	for subject, receive := range map[string]nats.MsgHandler{
+		p.subjects.All(): func(m *nats.Msg) { p.accept(m, l) },
+		p.subjects.Hello(): func(*nats.Msg) {
+			p.greeted()
+			p.client.metrics.countRequest(p.name, requestHello, bus.OutcomeDone)
+		},
+		p.subjects.Bye(): func(m *nats.Msg) {
+			p.bye(ctx, readHello(m.Data))
+			p.client.metrics.countRequest(p.name, requestBye, bus.OutcomeDone)
+		},
+	} {
+		subscription, err := p.client.Conn.NATS().Subscribe(subject, receive)
+		if err != nil {
+			p.client.Log.ErrorContext(ctx, "[NATS] cannot receive requests of a plugin", "plugin", p.name, "error", err)
+			continue
 		}
-	})
-	if err != nil {
-		p.client.Log.ErrorContext(ctx, "[NATS] cannot receive requests of a plugin", "plugin", p.name, "error", err)
+		defer func() { _ = subscription.Unsubscribe() }() // it fails only if the connection is closed
+		_ = subscription.SetPendingLimits(maxRequests, maxRequestBytes)
+	}
+	<-ctx.Done()
+}
+
+// readHello returns the ID in a PluginHello, and "" if there is none.
+func readHello(data []byte) string {
+	var hello bus.PluginHello
+	if len(data) > bus.MaxPluginBytes || json.Unmarshal(data, &hello) != nil {
+		return ""
+	}
+	return status.OneLine(hello.ID, maxID)
+}
+
+// accept puts a request into its lane. It is dropped without an answer if its reply subject is no inbox: the plugin
+// could otherwise have the bot publish where the plugin may not.
+func (p *plugin) accept(m *nats.Msg, l lanes) {
+	r, dropped := p.newRequest(m), ""
+	switch {
+	case r.kind == requestHello, r.kind == requestBye:
+		return // they have come on the other subscriptions too
+	case !bus.IsInbox(m.Reply):
+		dropped = requestNoInbox
+	case len(m.Data) > bus.MaxPluginBytes, !p.client.Leading(), !p.requestLimit.Allow():
+		dropped = requestDropped
+	}
+	if dropped != "" {
+		p.client.metrics.countRequest(p.name, r.kind, dropped)
 		return
 	}
-	defer func() { _ = subscription.Unsubscribe() }() // it fails only if the connection is closed
-	_ = subscription.SetPendingLimits(maxRequests, maxRequestBytes)
+	select {
+	case l.of(r.kind) <- r:
+	default:
+		p.answer(r, *throttled("too many requests of the plugin wait"))
+	}
+}
+
+// handleAll handles requests, one after the other, until ctx ends.
+func (p *plugin) handleAll(ctx context.Context, waiting <-chan *request) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-waiting:
-			p.handle(ctx, m)
+		case r := <-waiting:
+			p.handle(ctx, r)
 		}
 	}
-}
-
-// accept queues a request. It returns why it does not, or "".
-func (p *plugin) accept(m *nats.Msg, waiting chan<- *nats.Msg) (outcome string) {
-	kind := p.kind(m)
-	isNotice := kind == requestHello || kind == requestBye
-	switch {
-	case m.Reply != "" && !bus.IsInbox(m.Reply), m.Reply == "" && !isNotice:
-		return requestNoInbox
-	case len(m.Data) > bus.MaxPluginBytes || !p.client.Leading():
-		return requestDropped
-	case !p.requestLimit.Allow():
-		return requestDropped
-	}
-	select {
-	case waiting <- m:
-		return ""
-	default:
-		return requestDropped
-	}
-}
-
-// kind returns what a request is for.
-func (p *plugin) kind(m *nats.Msg) string {
-	_, _, rest, _ := p.client.Subjects.PluginOfSubject(m.Subject)
-	kind, _, _ := strings.Cut(strings.TrimPrefix(rest, "out."), ".")
-	switch kind {
-	case requestSay, requestQueue, requestAct, requestState, requestHello, requestBye:
-		return kind
-	}
-	return requestOther
 }
 
 // handle handles a request and answers it, at once or later.
-func (p *plugin) handle(ctx context.Context, m *nats.Msg) {
-	kind := p.kind(m)
-	_, _, rest, _ := p.client.Subjects.PluginOfSubject(m.Subject)
-	_, detail, _ := strings.Cut(strings.TrimPrefix(rest, "out."), ".")
-	switch kind {
-	case requestHello:
-		p.wake()
-	case requestBye:
-		p.bye(ctx, readHello(m.Data))
-	default:
-		p.serveInChannel(ctx, m, kind, detail)
+func (p *plugin) handle(ctx context.Context, r *request) {
+	if time.Now().After(r.until) {
+		p.client.metrics.countRequest(p.name, r.kind, requestDropped)
 		return
 	}
-	p.client.metrics.countRequest(p.name, kind, bus.OutcomeDone)
-}
-
-// bye forgets a process of the plugin.
-func (p *plugin) bye(ctx context.Context, id string) {
-	p.mu.Lock()
-	rest := map[string]Instance{}
-	for known, one := range p.instances {
-		if known != id {
-			rest[known] = one
-		}
-	}
-	isKnown := len(rest) < len(p.instances)
-	p.mu.Unlock()
-	if isKnown {
-		p.publish(ctx, rest)
-	}
-}
-
-// serveInChannel handles a request that needs the bot to be in the channel.
-func (p *plugin) serveInChannel(ctx context.Context, m *nats.Msg, kind, detail string) {
 	s := p.client.current()
-	if s == nil && kind != requestQueue {
-		p.answer(m, kind, *failed("the bot is not in the channel"))
-		return
-	}
-	switch kind {
-	case requestSay:
-		p.say(ctx, s, m)
-	case requestQueue:
-		p.answer(m, kind, p.queue(ctx, m))
-	case requestAct:
-		p.answer(m, kind, p.act(ctx, s, m, bus.PluginVerb(detail)))
-	case requestState:
-		p.state(ctx, s, m, bus.PluginThing(detail))
+	switch {
+	case r.kind == requestQueue:
+		p.answer(r, p.queue(ctx, r))
+	case s == nil, s != r.session:
+		p.answer(r, *failed("the bot is not in the channel"))
+	case r.kind == requestSay:
+		p.say(ctx, s, r)
+	case r.kind == requestAct:
+		p.act(ctx, s, r)
+	case r.kind == requestState:
+		p.state(ctx, s, r)
 	default:
-		p.answer(m, kind, *invalid("there is no such request"))
+		p.answer(r, *invalid("there is no such request"))
 	}
 }
 
 // answer answers a request and counts it.
-func (p *plugin) answer(m *nats.Msg, kind string, outcome bus.PluginOutcome) {
-	p.client.metrics.countRequest(p.name, kind, outcome.Outcome)
-	p.respond(m, outcome)
+func (p *plugin) answer(r *request, outcome bus.PluginOutcome) {
+	p.client.metrics.countRequest(p.name, r.kind, outcome.Outcome)
+	r.respond(outcome)
 }
 
-func (p *plugin) respond(m *nats.Msg, answer any) {
+func (r *request) respond(answer any) {
 	if data, err := bus.Encode(answer); err == nil {
-		_ = m.Respond(data) // who asks has a time limit of its own
+		_ = r.Respond(data) // who asks has a time limit of its own
 	}
 }
 
@@ -176,42 +216,14 @@ func throttled(why string) *bus.PluginOutcome {
 	return &bus.PluginOutcome{Outcome: bus.OutcomeThrottled, Error: why}
 }
 
+func failed(why string) *bus.PluginOutcome {
+	return &bus.PluginOutcome{Outcome: bus.OutcomeFailed, Error: why}
+}
+
 // decode decodes the body of a request.
-func decode(m *nats.Msg, into any) *bus.PluginOutcome {
-	if err := json.Unmarshal(m.Data, into); err != nil {
+func (r *request) decode(into any) *bus.PluginOutcome {
+	if err := json.Unmarshal(r.Data, into); err != nil {
 		return invalid("expected the fields of the request as JSON: " + err.Error())
 	}
 	return nil
-}
-
-// callOf returns the call because of which a plugin requests something, and nil if it names none. A call that is over
-// or of another plugin is denied.
-func (p *plugin) callOf(id string) (*call, *bus.PluginOutcome) {
-	if id == "" {
-		return nil, nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.forgetCalls()
-	one := p.calls[id]
-	if one == nil {
-		return nil, denied("call: there is no such call of the plugin, or it is over")
-	}
-	return one, nil
-}
-
-// asker returns who made a call. Empty: there is no call.
-func (one *call) asker() string {
-	if one == nil {
-		return ""
-	}
-	return one.User.Name
-}
-
-// number returns the ID of a call. Empty: there is no call.
-func (one *call) number() string {
-	if one == nil {
-		return ""
-	}
-	return one.id
 }

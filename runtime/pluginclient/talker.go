@@ -27,8 +27,21 @@ type utterance struct {
 	expires time.Time
 	// most is how many lines of the plugin may wait, these included.
 	most int
+	// revoked returns why they may not be said any more, and "" while they may. Nil: they may in any case.
+	revoked func() (why string)
 	// done is told what became of them, once.
 	done func(bus.PluginOutcome)
+}
+
+// refused returns what became of an utterance that may not be said any more, or nil.
+func (u *utterance) refused() *bus.PluginOutcome {
+	if u.revoked == nil {
+		return nil
+	}
+	if why := u.revoked(); why != "" {
+		return failed(why)
+	}
+	return nil
 }
 
 // talker says what plugins say, line by line in turns: each plugin that has something to say says one line. It is safe
@@ -42,6 +55,9 @@ type talker struct {
 	queues map[string][]*utterance
 	turns  []string
 	ended  bool
+	// saying is the utterance of which a line is being said, and cancel ends the attempt. Nil: there is none.
+	saying *utterance
+	cancel context.CancelFunc
 }
 
 func newTalker(m *metrics) *talker {
@@ -64,6 +80,9 @@ func (t *talker) add(u *utterance) {
 func (t *talker) enqueue(u *utterance) *bus.PluginOutcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if refused := u.refused(); refused != nil {
+		return refused
+	}
 	waiting := len(u.lines)
 	for _, other := range t.queues[u.plugin] {
 		waiting += len(other.lines)
@@ -81,10 +100,6 @@ func (t *talker) enqueue(u *utterance) *bus.PluginOutcome {
 	}
 	t.queues[u.plugin] = append(t.queues[u.plugin], u)
 	return nil
-}
-
-func failed(why string) *bus.PluginOutcome {
-	return &bus.PluginOutcome{Outcome: bus.OutcomeFailed, Error: why}
 }
 
 // run says what was added until ctx ends. Then it drops the rest.
@@ -117,11 +132,27 @@ func (t *talker) first() *utterance {
 func (t *talker) sayLine(ctx context.Context, channel Channel, u *utterance) {
 	limited, cancel := context.WithDeadline(ctx, u.expires)
 	defer cancel()
+	t.mu.Lock()
+	if len(t.turns) == 0 || t.queues[t.turns[0]][0] != u {
+		t.mu.Unlock()
+		return // recheck has removed it
+	}
+	t.saying, t.cancel = u, cancel
+	t.mu.Unlock()
 	got := channel.Say(limited, speech.Message{To: u.to, Text: u.lines[0], Yielding: true})
+	wasSaid := got.Outcome == speech.Said
+	if wasSaid {
+		t.metrics.countLine(u.plugin)
+	}
+	refused := u.refused()
+	isOver := t.endTurn(u, wasSaid, refused != nil)
 	outcome := bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 	switch {
-	case got.Outcome == speech.Said:
-		t.metrics.lines.WithLabelValues(u.plugin).Inc()
+	case !isOver:
+		return
+	case wasSaid && len(u.lines) == 0:
+	case refused != nil:
+		outcome = *refused
 	case ctx.Err() != nil:
 		outcome = *failed(errLeft.Error())
 	case limited.Err() != nil:
@@ -131,20 +162,19 @@ func (t *talker) sayLine(ctx context.Context, channel Channel, u *utterance) {
 	default:
 		outcome = *failed(got.String())
 	}
-	if t.endTurn(u, outcome.Success) {
-		t.finish(u, outcome)
-	}
+	t.finish(u, outcome)
 }
 
 // endTurn puts the first plugin behind the others, and reports whether its first utterance is over: its line was not
-// said, or was the last one.
-func (t *talker) endTurn(u *utterance, wasSaid bool) (isOver bool) {
+// said, or was the last one, or the rest may not be said.
+func (t *talker) endTurn(u *utterance, wasSaid, isRefused bool) (isOver bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.saying, t.cancel = nil, nil
 	if wasSaid {
 		u.lines = u.lines[1:]
 	}
-	isOver = !wasSaid || len(u.lines) == 0
+	isOver = !wasSaid || isRefused || len(u.lines) == 0
 	name := t.turns[0]
 	t.turns = t.turns[1:]
 	if isOver {
@@ -156,6 +186,31 @@ func (t *talker) endTurn(u *utterance, wasSaid bool) (isOver bool) {
 		delete(t.queues, name)
 	}
 	return isOver
+}
+
+// recheck drops what a plugin may not say any more.
+func (t *talker) recheck(plugin string) {
+	dropped := map[*utterance]*bus.PluginOutcome{}
+	t.mu.Lock()
+	t.queues[plugin] = slices.DeleteFunc(t.queues[plugin], func(u *utterance) bool {
+		refused := u.refused()
+		if refused != nil && u == t.saying {
+			t.cancel() // sayLine does the rest
+			return false
+		}
+		if refused != nil {
+			dropped[u] = refused
+		}
+		return refused != nil
+	})
+	if len(t.queues[plugin]) == 0 {
+		delete(t.queues, plugin)
+		t.turns = slices.DeleteFunc(t.turns, func(name string) bool { return name == plugin })
+	}
+	t.mu.Unlock()
+	for u, refused := range dropped {
+		t.finish(u, *refused)
+	}
 }
 
 // end drops what waits.
@@ -176,7 +231,7 @@ func (t *talker) end() {
 // finish counts what became of an utterance and tells who wants to know.
 func (t *talker) finish(u *utterance, outcome bus.PluginOutcome) {
 	if !outcome.Success {
-		t.metrics.dropped.WithLabelValues(u.plugin, outcome.Outcome).Add(float64(len(u.lines)))
+		t.metrics.countDropped(u.plugin, outcome.Outcome, len(u.lines))
 	}
 	u.done(outcome)
 }
