@@ -75,7 +75,9 @@ type Plugin struct {
 	NATSCredentialsSecretRef *ObjectRef `json:"natsCredentialsSecretRef,omitempty"`
 
 	// envFrom are Secrets and ConfigMaps whose keys become environment variables of the plugin, for example the key of a
-	// web API. They cannot override those that the operator sets. A change takes effect when the plugin restarts.
+	// web API. They cannot override those that the operator sets. All others they can, and some say where a program sends
+	// what it knows, so let only those change a ConfigMap of these who may have the plugin's Secrets, or set a prefix. A
+	// change takes effect when the plugin restarts.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -172,8 +174,8 @@ type PluginHost struct {
 	NATSCredentialsSecretRef *ObjectRef `json:"natsCredentialsSecretRef,omitempty"`
 
 	// envFrom are Secrets and ConfigMaps whose keys become environment variables of the process, for example the key of the
-	// service of a language model. They cannot override those that the operator sets. A change takes effect when the
-	// process restarts.
+	// service of a language model. The names of the variables begin with PLUGIN_, followed by prefix, so that none is a
+	// setting of the process: the key TOKEN becomes PLUGIN_TOKEN. A change takes effect when the process restarts.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10

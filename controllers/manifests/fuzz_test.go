@@ -233,6 +233,7 @@ func FuzzBuild(f *testing.F) {
 			checkLabels(t, object.GetLabels())
 			if deployment, ok := object.(*appsv1.Deployment); ok {
 				checkPod(t, deployment.Spec.Template)
+				checkSources(t, desired.Component, deployment.Spec.Template.Spec.Containers[0].EnvFrom)
 			}
 		}
 		checkFiles(t, configMapOf(set).Data)
@@ -253,6 +254,17 @@ func checkLabels(t *testing.T, labels map[string]string) {
 	}
 	if labels[manifests.LabelManagedBy] != manifests.ManagedBy {
 		t.Errorf("with labels %v, the cache does not contain the object", labels)
+	}
+}
+
+// checkSources checks that ConfigMaps and Secrets give no variable to a process of the runtime that one of its
+// settings, or a library, reads: it would say where the process sends its credentials.
+func checkSources(t *testing.T, component manifests.Component, sources []corev1.EnvFromSource) {
+	t.Helper()
+	for _, source := range sources {
+		if manifests.PluginName(component) == "" && !strings.HasPrefix(source.Prefix, config.PluginVariablePrefix) {
+			t.Errorf("the %s has variables with the prefix %q", component, source.Prefix)
+		}
 	}
 }
 

@@ -75,8 +75,8 @@ func pluginOf(bot *v1alpha1.RoseyBot, component Component) v1alpha1.Plugin {
 	if component == Plugins {
 		host := bot.Spec.PluginHost
 		return v1alpha1.Plugin{
-			NATSCredentialsSecretRef: host.NATSCredentialsSecretRef, EnvFrom: host.EnvFrom, Resources: host.Resources,
-			Egress: host.Egress, Probes: v1alpha1.PluginProbesHTTP,
+			NATSCredentialsSecretRef: host.NATSCredentialsSecretRef, EnvFrom: forBuiltinPlugins(host.EnvFrom),
+			Resources: host.Resources, Egress: host.Egress, Probes: v1alpha1.PluginProbesHTTP,
 		}
 	}
 	for i := range bot.Spec.Plugins {
@@ -85,6 +85,17 @@ func pluginOf(bot *v1alpha1.RoseyBot, component Component) v1alpha1.Plugin {
 		}
 	}
 	return v1alpha1.Plugin{}
+}
+
+// forBuiltinPlugins returns sources of variables with names that only a built-in plugin reads. Otherwise whoever may
+// change a ConfigMap of them could send the NATS user of the process, and what else it has of the bot, to other
+// servers.
+func forBuiltinPlugins(sources []corev1.EnvFromSource) []corev1.EnvFromSource {
+	prefixed := slices.Clone(sources)
+	for i := range prefixed {
+		prefixed[i].Prefix = config.PluginVariablePrefix + prefixed[i].Prefix
+	}
+	return prefixed
 }
 
 // ServesHTTP reports whether the process of a component serves its status and its metrics.

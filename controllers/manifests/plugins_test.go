@@ -114,10 +114,10 @@ func TestPluginsHaveNothingOfTheBot(t *testing.T) {
 	bot := readBot(t, "testdata/plugins.yaml")
 	set := build(t, bot)
 	for component, want := range map[manifests.Component][]string{
-		weather: {"movienight-weather all", "movienight-weather tls.crt", "movienight-weather tls.key", "weather-key env"},
+		weather: {"movienight-weather all", "movienight-weather tls.crt", "movienight-weather tls.key", "weather-key env "},
 		greet:   nil,
 		manifests.Plugins: {
-			"llm-key env", "movienight-plugins all", "movienight-plugins tls.crt", "movienight-plugins tls.key",
+			"llm-key env PLUGIN_", "movienight-plugins all", "movienight-plugins tls.crt", "movienight-plugins tls.key",
 			"otlp headers",
 		},
 	} {
@@ -159,7 +159,7 @@ func secretsOf(pod corev1.PodSpec) (found []string) {
 		}
 	}
 	for _, source := range pod.Containers[0].EnvFrom {
-		found = append(found, source.SecretRef.Name+" env")
+		found = append(found, source.SecretRef.Name+" env "+source.Prefix)
 	}
 	return found
 }

@@ -74,6 +74,9 @@ const (
 	PluginHostFile = "plugin-host.yaml"
 	// PluginSettingsDir is mounted from a ConfigMap, with one file for each setting of a plugin.
 	PluginSettingsDir = "/etc/rosey/plugin-settings"
+	// PluginVariablePrefix begins the names of the environment variables that users give the built-in plugins. No library
+	// and no setting of the runtime has such a name: others would say where the process sends its credentials.
+	PluginVariablePrefix = "PLUGIN_"
 
 	// DataDir is the mount path of the PersistentVolumeClaim in the pod that opens the store.
 	DataDir = "/var/lib/rosey"

@@ -50,6 +50,7 @@ var harmless = map[string]string{
 	"plugins.resources":                    "quotas of the namespace limit resources",
 	"plugins.probes":                       "a choice",
 	"pluginHost.resources":                 "quotas of the namespace limit resources",
+	"pluginHost.envFrom":                   "the operator puts a prefix before names of variables: see FuzzBuild",
 	"web.people":                           "a choice",
 	"web.basePath":                         "a part of addresses in pages",
 	"web.allowFrom":                        "opens the pages alone, as an Ingress of the namespace does",
@@ -70,7 +71,10 @@ func TestEveryFieldIsLimitedOrHarmless(t *testing.T) {
 		case namesSecrets(field) && !secrets[path]:
 			t.Errorf("spec.%s names a Secret: expected a rule in templates/admissionpolicy.yaml that asks whether the user "+
 				"may get it", path)
-		case covering(path, limited) == "" && reason == "":
+		case namesMore(field) && !limited[path] && reason == "":
+			t.Errorf("spec.%s names variables or objects that are no Secrets: expected another rule in "+
+				"templates/admissionpolicy.yaml that limits these, or a line in harmless", path)
+		case !isCovered(path, limited, secrets) && reason == "":
 			t.Errorf("spec.%s: expected a rule in templates/admissionpolicy.yaml if the field names an image, a host or "+
 				"another object, or gives pods a permission, and else a line in harmless", path)
 		}
@@ -83,14 +87,15 @@ func TestEveryFieldIsLimitedOrHarmless(t *testing.T) {
 	}
 }
 
-// limitedFields returns the fields that the messages of the policy name, and those with a check of Secrets.
-func limitedFields(t *testing.T) (limited map[string]string, secrets map[string]bool) {
+// limitedFields returns the fields that the messages of the policy name: those with a rule of their own, and those with
+// a check of Secrets.
+func limitedFields(t *testing.T) (limited, secrets map[string]bool) {
 	t.Helper()
 	objects, err := apiservertest.RenderChart(t.Context(), values...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	limited, secrets = map[string]string{"networkPolicy.enabled": "with egress"}, map[string]bool{}
+	limited, secrets = map[string]bool{"networkPolicy.enabled": true}, map[string]bool{} // with egress
 	name := regexp.MustCompile(`^spec\.([A-Za-z.]+): `)
 	for _, object := range objects {
 		if object.GetObjectKind().GroupVersionKind().Kind != "ValidatingAdmissionPolicy" {
@@ -106,17 +111,23 @@ func limitedFields(t *testing.T) (limited map[string]string, secrets map[string]
 			if found == nil {
 				t.Fatalf("message %q: expected the name of a field", content["message"])
 			}
-			limited[found[1]] = "by a rule"
 			if strings.Contains(content["expression"].(string), "authorizer") {
 				secrets[found[1]] = true
+			} else {
+				limited[found[1]] = true
 			}
 		}
 	}
 	return limited, secrets
 }
 
+// isCovered reports whether there is a rule of the policy for a field or a part of its path.
+func isCovered(path string, rules ...map[string]bool) bool {
+	return slices.ContainsFunc(rules, func(fields map[string]bool) bool { return covering(path, fields) != "" })
+}
+
 // covering returns the path itself or the part of it that is a key of fields, or "".
-func covering(path string, fields map[string]string) string {
+func covering[V any](path string, fields map[string]V) string {
 	for {
 		if _, is := fields[path]; is {
 			return path
@@ -150,6 +161,17 @@ func walk(of reflect.Type, prefix string, visit func(path string, field reflect.
 			visit(path, element)
 		}
 	}
+}
+
+// namesMore reports whether values of a type name more than Secrets: variables, whose names decide what they do, or
+// ConfigMaps, whose keys do. A check of the Secrets alone leaves these to anybody.
+func namesMore(of reflect.Type) bool {
+	if of.Kind() == reflect.Slice || of.Kind() == reflect.Map || of.Kind() == reflect.Pointer {
+		return namesMore(of.Elem())
+	}
+	return slices.Contains([]reflect.Type{
+		reflect.TypeFor[corev1.EnvVar](), reflect.TypeFor[corev1.EnvFromSource](), reflect.TypeFor[corev1.Volume](),
+	}, of)
 }
 
 // namesSecrets reports whether values of a type name Secrets, by themselves or as a part of their elements.

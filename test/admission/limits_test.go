@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"rosey.dev/rosey/runtime/config"
 )
 
 func TestLimitsOfTheValues(t *testing.T) {
@@ -18,6 +20,7 @@ func TestLimitsOfTheValues(t *testing.T) {
 		servers     = "spec.channel.server: expected only https://cytu.be, https://films.example:8443"
 		natsServers = "spec.nats.url: expected only nats://nats.nats.svc:4222, nats://other:4222"
 		receivers   = "spec.telemetry.endpoint: expected only http://collector.films.svc:4318, https://otlp.example/films"
+		variables   = "spec.plugins.envFrom: expected a prefix that begins with " + config.PluginVariablePrefix
 		environment = "spec.extraEnv: expected only the names TZ, TOKEN"
 		context     = "spec.podSecurityContext: expected no root (runAsUser 0, runAsNonRoot false), no profile Unconfined"
 		tolerations = "spec.scheduling.tolerations: expected only the keys films"
@@ -70,6 +73,13 @@ func TestLimitsOfTheValues(t *testing.T) {
 		{"plugins: [{name: a, image: rosey.dev/rosey:0.1.0}]", plugins},
 		{"plugins: [{name: a, image: registry.example/plugin, egress: [{ports: [{port: 53, protocol: UDP}]}]}]", ""},
 		{"plugins: [{name: a, image: registry.example/plugin, egress: [{}]}]", pluginRules},
+		{"plugins: [{name: a, image: registry.example/plugin, envFrom: [{configMapRef: {name: a}}]}]", variables},
+		{"plugins: [{name: a, image: registry.example/plugin, envFrom: [{secretRef: {name: a}}]}]", variables},
+		{"plugins: [{name: a, image: registry.example/plugin, envFrom: [{secretRef: {name: a}, prefix: NODE_}]}]", variables},
+		{
+			"plugins: [{name: a, image: registry.example/plugin, envFrom: [{configMapRef: {name: a}, prefix: PLUGIN_A_}]}]", "",
+		},
+		{"pluginHost: {envFrom: [{configMapRef: {name: a}}]}", ""}, // the operator puts the prefix before these
 		{"pluginHost: {egress: [{ports: [{port: 53, protocol: UDP}]}]}", ""},
 		{"pluginHost: {egress: [{ports: [{port: 54, protocol: UDP}]}]}", hostRules},
 		{`channel: {name: c, server: "https://films.example:8443"}`, ""},

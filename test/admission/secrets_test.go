@@ -75,7 +75,7 @@ func TestListsOfSecretsNeedAllSecrets(t *testing.T) {
 		"plugins.natsCredentialsSecretRef": spec(
 			"plugins: [{name: a, image: registry.example/plugin, natsCredentialsSecretRef: {name: mine}}]"),
 		"plugins.envFrom": spec(
-			"plugins: [{name: a, image: registry.example/plugin, envFrom: [{secretRef: {name: mine}}]}]"),
+			"plugins: [{name: a, image: registry.example/plugin, envFrom: [{secretRef: {name: mine}, prefix: PLUGIN_}]}]"),
 		"pluginHost.envFrom": spec("pluginHost: {envFrom: [{secretRef: {name: mine}}]}"),
 		"database.sharedFrom": func() map[string]any {
 			content := spec("database: {sharedFrom: {name: first}}")
@@ -157,7 +157,7 @@ web: {enabled: true, tokensSecretRef: {name: other}, natsCredentialsSecretRef: {
 	})
 	t.Run("of plugins", func(t *testing.T) {
 		const plugin = "plugins: [{name: a, image: registry.example/plugin, config: {url: a}, " +
-			"envFrom: [{secretRef: {name: other}}]}]\n"
+			"envFrom: [{secretRef: {name: other}, prefix: PLUGIN_}]}]\n"
 		plugged := bot("plugged", spec(plugin))
 		if err := users["keeper"].client.Create(t.Context(), plugged); err != nil {
 			t.Fatal(err)
@@ -171,6 +171,20 @@ web: {enabled: true, tokensSecretRef: {name: other}, natsCredentialsSecretRef: {
 			refused(t, err, "spec.plugins.envFrom: expected no Secret, unless the user may get all Secrets of the namespace")
 			allowed(t, update(t, "keeper", plugged, fields))
 		}
+	})
+	t.Run("another image is pulled", func(t *testing.T) {
+		plugin := func(image string) string {
+			return secrets + "plugins: [{name: a, image: registry.example/" + image + ", replicas: 1}]\n"
+		}
+		pulled := bot("pulled", spec(plugin("plugin")))
+		if err := users["keeper"].client.Create(t.Context(), pulled); err != nil {
+			t.Fatal(err)
+		}
+		allowed(t, update(t, "author", pulled, strings.Replace(plugin("plugin"), "replicas: 1", "replicas: 2", 1)))
+		allowed(t, update(t, "author", pulled, secrets+"plugins: [{name: dice, builtin: dice}]"))
+		err := update(t, "author", pulled, plugin("plugins/private"))
+		refused(t, err, "spec.imagePullSecrets: expected no Secret, unless the user may get all Secrets of the namespace")
+		allowed(t, update(t, "keeper", pulled, plugin("plugins/private")))
 	})
 	t.Run("of a shared RoseyBot", func(t *testing.T) {
 		content := spec("database: {sharedFrom: {name: live}}")
@@ -196,4 +210,42 @@ web: {enabled: true, tokensSecretRef: {name: other}, natsCredentialsSecretRef: {
 		err := update(t, "holder", live, fields)
 		refused(t, err, "spec.account.passwordSecretRef: expected a Secret that holder may get, not other")
 	})
+}
+
+// A variable can say where a process sends its credentials. Who may change ConfigMaps, and get no Secret, had those of
+// the built-in plugins and of telemetry sent to a server of their own.
+func TestEnvironmentOfTheBuiltinPluginsCannotSendCredentialsElsewhere(t *testing.T) {
+	needServer(t)
+	const (
+		variables = "envFrom: [{configMapRef: {name: map}}]"
+		plugins   = "plugins: [{name: dice, builtin: dice, config: {maxDice: '20'}}]\n"
+		telemetry = `telemetry: {endpoint: "https://otlp.example/films", headersSecretRef: {name: other}}` + "\n"
+	)
+	for _, test := range []struct {
+		field, before, after string
+		ofPlugins            bool
+	}{
+		{
+			"pluginHost.natsCredentialsSecretRef", "pluginHost: {natsCredentialsSecretRef: {name: other}}\n",
+			"pluginHost: {natsCredentialsSecretRef: {name: other}, " + variables + "}\n", true,
+		},
+		{"telemetry.headersSecretRef", telemetry, telemetry + "pluginHost: {" + variables + "}\n", false},
+	} {
+		t.Run(test.field, func(t *testing.T) {
+			live := bot(strings.ToLower(strings.ReplaceAll(test.field, ".", "-")), spec(plugins+test.before))
+			if err := users["keeper"].client.Create(t.Context(), live); err != nil {
+				t.Fatal(err)
+			}
+			message := "spec." + test.field + ": expected a Secret that author may get, not other"
+			allowed(t, update(t, "author", live, plugins+test.before+"replicas: 0"))
+			refused(t, update(t, "author", live, plugins+test.after), message)
+			allowed(t, update(t, "keeper", live, plugins+test.after))
+			others := strings.Replace(plugins, "20", "30", 1) + test.before
+			if test.ofPlugins {
+				refused(t, update(t, "author", live, others), message)
+			} else {
+				allowed(t, update(t, "author", live, others)) // no plugin decides where traces go
+			}
+		})
+	}
 }
