@@ -132,8 +132,10 @@ func pluginsCondition(in statusInput, states []pluginState) *metav1.Condition {
 		one.Message = fmt.Sprintf("plugin %s: %s", state.plugin.Name, one.Message)
 		failing, names = append(failing, one), append(names, string(state.plugin.Name))
 	}
-	if unread := unreadPlugins(in); unread != nil {
-		failing = append(failing, *unread)
+	for _, found := range []*metav1.Condition{unreadPlugins(in), outdatedService(in)} {
+		if found != nil {
+			failing = append(failing, *found)
+		}
 	}
 	if len(failing) == 0 {
 		return availablePlugins(in, states)
@@ -175,6 +177,18 @@ func unreadPlugins(in statusInput) *metav1.Condition {
 		}
 	}
 	return nil
+}
+
+// outdatedService returns a condition while the database service that the RoseyBot shares keeps nothing for plugins. A
+// service of its own is updated together with the bot.
+func outdatedService(in statusInput) *metav1.Condition {
+	owner := in.observed.Owner
+	if manifests.SharedFrom(in.bot) == "" || owner == nil || manifests.ServiceKeepsPluginKeys(owner) {
+		return nil
+	}
+	return conditionFalse(v1alpha1.ReasonServiceOutdated, fmt.Sprintf("the database service of RoseyBot %s is of an "+
+		"earlier version, which keeps nothing for plugins, and waits for its update: set updatePolicy Automatic there, or "+
+		"change its spec.database", owner.Name))
 }
 
 // availablePlugins returns the condition while all plugins are available.

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -489,6 +490,26 @@ func TestSharerHasPluginsOfItsOwn(t *testing.T) {
 	for _, volume := range deployment.Spec.Template.Spec.Volumes {
 		if volume.Secret != nil && volume.Secret.SecretName == "owner-nats" {
 			t.Error("the plugin has the credentials of the owner's bot")
+		}
+	}
+}
+
+// A plugin that writes, and whose writes all fail, is not available, although it answers.
+func TestPluginsOfASharerNeedAServiceThatKeepsTheirKeys(t *testing.T) {
+	owner, sharer := newBot("fun"), newSharer("fun", "cartoons")
+	template := corev1.PodTemplateSpec{}
+	for _, kept := range []string{"", "kept"} {
+		template.Annotations = map[string]string{"rosey.dev/plugin-keys": kept}
+		content, err := json.Marshal(template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		owner.Status.Pinned = []v1alpha1.PinnedObject{{
+			Kind: "Deployment", Name: manifests.Name(owner, manifests.Database), Content: string(content),
+		}}
+		found := outdatedService(statusInput{bot: sharer, observed: observed{Observed: manifests.Observed{Owner: owner}}})
+		if isOutdated := found != nil && found.Reason == v1alpha1.ReasonServiceOutdated; isOutdated != (kept == "") {
+			t.Errorf("with %q the condition is %v", kept, found)
 		}
 	}
 }

@@ -59,6 +59,7 @@ var reasonsOfClass = map[reasonClass][]status.Reason{
 		status.ReasonDisconnected, status.ReasonDuplicateLogin, status.ReasonLockUnavailable, status.ReasonNATSUnreachable,
 		status.ReasonStreamUnavailable, status.ReasonStoreUnavailable, status.ReasonPluginAbsent,
 		status.ReasonPluginFailed, status.ReasonPluginsInvalid, status.ReasonPluginBusy, status.ReasonPluginSettingsInvalid,
+		v1alpha1.ReasonServiceOutdated,
 	},
 	{failure, stallsAtDeadline}: {
 		v1alpha1.ReasonFieldForced, v1alpha1.ReasonWriteFailed, v1alpha1.ReasonPodsRefused, v1alpha1.ReasonPodFailed,

@@ -70,4 +70,6 @@ const (
 	ReasonNotReady         = "NotReady"         // a process is not ready for a reason that the operator does not know
 	ReasonForeignLeader    = "ForeignLeader"    // the bots stand by for a leader that is not a pod of the RoseyBot
 	ReasonBotNotRunning    = "BotNotRunning"    // no bot process is running
+
+	ReasonServiceOutdated = "ServiceOutdated" // the shared database service is of a version that keeps nothing for plugins
 )

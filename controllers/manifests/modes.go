@@ -92,6 +92,7 @@ func Labels() []string { return slices.Collect(maps.Keys(labels(&v1alpha1.RoseyB
 func Annotations() []string {
 	return []string{
 		templateHashAnnotation, specGenerationAnnotation, askedClassAnnotation, channelAnnotation, configHashAnnotation,
+		pluginKeysAnnotation,
 	}
 }
 

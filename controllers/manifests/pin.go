@@ -179,7 +179,7 @@ func liveDeployment(bot *v1alpha1.RoseyBot, name string, observed Observed) *app
 func findRunning(bot *v1alpha1.RoseyBot, built *appsv1.Deployment, observed Observed) *appsv1.Deployment {
 	from := built.Annotations[specGenerationAnnotation]
 	live, pinned := liveDeployment(bot, built.Name, observed), findPinned(bot, built)
-	if lacksLiveFiles(bot, live) || lacksLiveFiles(bot, pinned) {
+	if isTooOld(bot, live) || isTooOld(bot, pinned) {
 		return nil
 	}
 	if live != nil && !sameOrigin(live.Annotations[specGenerationAnnotation], from) {
@@ -324,7 +324,7 @@ func (k keptFiles) pin(desired []Desired) {
 	}
 }
 
-const configMapKind = "ConfigMap"
+const configMapKind, deploymentKind = "ConfigMap", "Deployment"
 
 // record returns what the status has of the files.
 func (k keptFiles) record() (pinned []v1alpha1.PinnedObject) {

@@ -246,17 +246,43 @@ func mountPluginFiles(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Com
 	}
 }
 
-// lacksLiveFiles reports whether the spec has something for the bot in LiveFiles, and the pods of a Deployment of the
-// bot, which may be nil, were built by a version of the operator that did not mount them. Then the bot has to be
-// replaced, once.
-func lacksLiveFiles(bot *v1alpha1.RoseyBot, workload *appsv1.Deployment) bool {
-	if workload == nil || workload.Name != Name(bot, Bot) ||
-		!HasPlugins(bot) && reflect.DeepEqual(bot.Spec.Commands, v1alpha1.Commands{}) {
+// isTooOld reports whether the pods of a Deployment, which may be nil, were built by a version of the operator that
+// knew nothing of what the spec asks for: the bot has to read LiveFiles, and the database service to keep what plugins
+// store. Then they have to be replaced, once.
+func isTooOld(bot *v1alpha1.RoseyBot, workload *appsv1.Deployment) bool {
+	switch {
+	case workload == nil:
 		return false
+	case workload.Name == Name(bot, Bot):
+		hasCommands := !reflect.DeepEqual(bot.Spec.Commands, v1alpha1.Commands{})
+		return (HasPlugins(bot) || hasCommands) && !mountsLiveFiles(&workload.Spec.Template.Spec)
 	}
-	return !slices.ContainsFunc(workload.Spec.Template.Spec.Volumes, func(volume corev1.Volume) bool {
-		return volume.Name == liveVolume
-	})
+	return workload.Name == Name(bot, Database) && HasPlugins(bot) && !keepsPluginKeys(&workload.Spec.Template)
+}
+
+func mountsLiveFiles(pod *corev1.PodSpec) bool {
+	return slices.ContainsFunc(pod.Volumes, func(volume corev1.Volume) bool { return volume.Name == liveVolume })
+}
+
+// pluginKeysAnnotation of the pods of a database service says that they keep what plugins store. Those of the version
+// before plugins do not have it, and answer no request of a plugin.
+const pluginKeysAnnotation = "rosey.dev/plugin-keys"
+
+func keepsPluginKeys(template *corev1.PodTemplateSpec) bool {
+	return template.Annotations[pluginKeysAnnotation] != ""
+}
+
+// ServiceKeepsPluginKeys reports whether the database service that a RoseyBot shares keeps what plugins store. One that
+// an earlier version of the operator started, and that waits for its update, may not.
+func ServiceKeepsPluginKeys(owner *v1alpha1.RoseyBot) bool {
+	for _, pinned := range owner.Status.Pinned {
+		if pinned.Kind == deploymentKind && pinned.Name == Name(owner, Database) {
+			var template corev1.PodTemplateSpec
+			err := json.Unmarshal([]byte(pinned.Content), &template)
+			return err != nil || keepsPluginKeys(&template)
+		}
+	}
+	return true
 }
 
 // liveVolume is the volume with LiveFiles.

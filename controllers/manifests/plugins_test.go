@@ -236,18 +236,29 @@ func TestNoTwoObjectsHaveOneName(t *testing.T) {
 	}
 }
 
-// A bot that an older operator has built reads no list of plugins: it is replaced when there is something in the list,
-// and never because of plugins again. Nothing else is replaced with it.
-func TestPluginsReplaceABotThatDoesNotReadThemOnce(t *testing.T) {
+// observeBeforePlugins returns a cluster in which a version of the operator without plugins has built a RoseyBot.
+func observeBeforePlugins(t *testing.T, bot *v1alpha1.RoseyBot) manifests.Observed {
+	t.Helper()
+	old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{}).Built
+	template := &botDeployment(old).Spec.Template
+	template.Spec.Volumes = slices.DeleteFunc(template.Spec.Volumes, func(volume corev1.Volume) bool {
+		return volume.Name == "live"
+	})
+	delete(databaseDeployment(old).Spec.Template.Annotations, "rosey.dev/plugin-keys")
+	for _, workload := range []*appsv1.Deployment{botDeployment(old), databaseDeployment(old)} {
+		workload.Annotations["rosey.dev/template-hash"] = manifests.Hash(workload.Spec.Template)
+	}
+	return observe(old)
+}
+
+// A bot that an older operator has built reads no list of plugins, and such a database service keeps nothing for them:
+// the bot is replaced when there is something for it to read, the service when there is a plugin, and neither because
+// of plugins again.
+func TestPluginsReplaceABotAndAServiceThatDoNotKnowThemOnce(t *testing.T) {
 	bot := readBot(t, "testdata/plugins.yaml")
-	plugins := bot.Spec.Plugins
+	plugins, commands := bot.Spec.Plugins, bot.Spec.Commands
 	bot.Spec.Plugins, bot.Spec.Commands = nil, v1alpha1.Commands{}
-	old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{})
-	isLive := func(volume corev1.Volume) bool { return volume.Name == "live" }
-	template := &botDeployment(old.Built).Spec.Template
-	template.Spec.Volumes = slices.DeleteFunc(template.Spec.Volumes, isLive)
-	botDeployment(old.Built).Annotations["rosey.dev/template-hash"] = manifests.Hash(template)
-	observed := observe(old.Built)
+	observed := observeBeforePlugins(t, bot)
 	images := func(image string) (of [2]string) {
 		built, err := manifests.Build(bot, manifests.Params{Image: image}, observed)
 		if err != nil {
@@ -266,15 +277,24 @@ func TestPluginsReplaceABotThatDoesNotReadThemOnce(t *testing.T) {
 	if got := images("newer"); got != [2]string{before, before} {
 		t.Errorf("without plugins, an upgrade of the operator replaces pods: %q", got)
 	}
-	bot.Spec.Plugins = plugins
+	if manifests.ServiceKeepsPluginKeys(bot) {
+		t.Error("nobody says that the service keeps nothing for plugins of RoseyBots that share it")
+	}
+	bot.Spec.Commands = commands
 	bot.Generation++
 	if got := images("newer"); got != [2]string{"newer", before} {
-		t.Errorf("with plugins the bot and the database service run %q", got)
+		t.Errorf("with commands the bot and the database service run %q", got)
 	}
 	_ = images("newest")
+	bot.Spec.Plugins = plugins
+	bot.Generation++
+	if got := images("newest"); got != [2]string{"newer", "newest"} {
+		t.Errorf("with plugins the bot and the database service run %q", got)
+	}
+	_ = images("last")
 	bot.Spec.Plugins = plugins[:2]
 	bot.Generation++
-	if got := images("newest"); got != [2]string{"newer", before} {
+	if got := images("last"); got != [2]string{"newer", "newest"} || !manifests.ServiceKeepsPluginKeys(bot) {
 		t.Errorf("after another change of plugins the bot and the database service run %q", got)
 	}
 }

@@ -37,8 +37,12 @@ func deployment(
 		template.Labels[LabelPodMonitor] = "Never"
 	}
 	annotations := map[string]string{configHashAnnotation: configHash}
-	if component == Bot {
+	switch component {
+	case Bot:
 		maps.Copy(annotations, ServedChannelOf(bot).annotations())
+	case Database:
+		annotations[pluginKeysAnnotation] = "kept"
+	default:
 	}
 	template.Annotations = mergeLabels(bot.Spec.PodMetadata.Annotations, annotations)
 	setPodFields(&template.Spec, bot, observed.Owner, component)
