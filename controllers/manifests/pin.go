@@ -72,6 +72,7 @@ func FindUpdate(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) Up
 		update.Status = append(update.Status, recordDeployment(pinned))
 	}
 	update.useImageOfBot(later)
+	update.publishUnready()
 	kept.pin(update.Pinned)
 	update.Status = withinBounds(append(kept.record(), update.Status...))
 	update.keepOrigins(bot, observed)
@@ -149,6 +150,25 @@ func (u *Update) useImageOfBot(indexes []int) {
 		if running != built && imageOf(added) == built {
 			added.Spec.Template.Spec.Containers[0].Image = running
 			u.Pinned[i].Object = annotate(added, Hash(&added.Spec.Template), added.Annotations[specGenerationAnnotation])
+		}
+	}
+}
+
+// publishUnready makes the Service of a web page lead to pods that are not ready, as it did in the version before,
+// while it has pods of that version: when NATS is away they are not ready, and their pages say so.
+func (u *Update) publishUnready() {
+	isOld := slices.ContainsFunc(u.Pinned, func(next Desired) bool {
+		workload, isDeployment := next.Object.(*appsv1.Deployment)
+		return isDeployment && next.Component == Web &&
+			slices.ContainsFunc(workload.Spec.Template.Spec.Containers, func(container corev1.Container) bool {
+				return container.Lifecycle == nil
+			})
+	})
+	for i, next := range u.Pinned {
+		if service, isService := next.Object.(*corev1.Service); isOld && isService && next.Component == Web {
+			service = service.DeepCopy()
+			service.Spec.PublishNotReadyAddresses = true
+			u.Pinned[i].Object = service
 		}
 	}
 }

@@ -35,6 +35,28 @@ func TestServiceOfTheWebPageHasThePagesAlone(t *testing.T) {
 	}
 }
 
+// A pod of the version before is not ready while NATS is away, and its pages say so: nobody would read them if the
+// Service led to ready pods alone before the pod is replaced.
+func TestServiceLeadsToWebPodsOfTheVersionBeforeThatAreNotReady(t *testing.T) {
+	bot := readBot(t, "testdata/web.yaml")
+	old := manifests.FindUpdate(bot, build(t, bot), manifests.Observed{}).Built
+	workload := find[*appsv1.Deployment](old, manifests.Web)
+	workload.Spec.Template.Spec.Containers[0].Lifecycle = nil
+	workload.Annotations["rosey.dev/template-hash"] = manifests.Hash(workload.Spec.Template)
+	observed := observe(old)
+	publishes := func() bool {
+		return find[*corev1.Service](upgraded(t, bot, observed), manifests.Web).Spec.PublishNotReadyAddresses
+	}
+	if !publishes() {
+		t.Error("the Service of old pods leads to ready ones alone")
+	}
+	bot.Spec.Web.Public = new(false)
+	bot.Generation++
+	if publishes() {
+		t.Error("the Service of new pods leads to those that are not ready, so that a rolling update drops requests")
+	}
+}
+
 // A user of its own has permissions of its own only if the others' Secrets are not in its pod.
 func TestWebPageWithItsOwnUserHasNoSecretOfTheBot(t *testing.T) {
 	bot := readBot(t, "testdata/web.yaml")
