@@ -424,7 +424,9 @@ func TestPluginsComeAndGo(t *testing.T) {
 	made := createPlugged(t, newPluggedBot(newNamespace(t)))
 	bot := made.RoseyBot
 	change(t, bot, func() { bot.Spec.Plugins = bot.Spec.Plugins[:1] })
-	ofPlugin := []client.Object{&appsv1.Deployment{}, &corev1.ConfigMap{}, &networkingv1.NetworkPolicy{}}
+	ofPlugin := []client.Object{
+		&appsv1.Deployment{}, &corev1.ConfigMap{}, &networkingv1.NetworkPolicy{}, &corev1.ServiceAccount{},
+	}
 	for _, object := range ofPlugin {
 		waitGone(t, object, bot.Namespace, "movienight-weather-plugin")
 	}

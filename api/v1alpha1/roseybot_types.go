@@ -142,8 +142,8 @@ type RoseyBotSpec struct {
 	// +default="Manual"
 	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
 
-	// imagePullPolicy specifies when nodes pull the image, and those of plugins. Defaults to Always for the tag latest, and to IfNotPresent
-	// for all other tags.
+	// imagePullPolicy specifies when nodes pull the image, and those of plugins. Defaults to Always for the tag latest, and
+	// to IfNotPresent for all other tags.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
@@ -166,13 +166,14 @@ type RoseyBotSpec struct {
 	// +optional
 	Scheduling Scheduling `json:"scheduling,omitzero"`
 
-	// podMetadata specifies additional labels and annotations of the pods.
+	// podMetadata specifies additional labels and annotations of the pods, but for those of plugins with an image: some
+	// make others put Secrets into a pod.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 
-	// extraEnv are additional environment variables of all processes of the runtime image, for example HTTPS_PROXY or SSL_CERT_FILE. They
-	// cannot override those that the operator sets. Everybody who can read the RoseyBot can read the values; for a
-	// secret, use valueFrom.secretKeyRef.
+	// extraEnv are additional environment variables of all processes of the runtime image, for example HTTPS_PROXY or
+	// SSL_CERT_FILE. They cannot override those that the operator sets. Everybody who can read the RoseyBot can read the
+	// values; for a secret, use valueFrom.secretKeyRef.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -188,7 +189,7 @@ type RoseyBotSpec struct {
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 
 	// serviceAccountName is the name of the pods' ServiceAccount, whose token is not mounted. If it is not set, the
-	// operator creates a ServiceAccount without permissions.
+	// operator creates a ServiceAccount without permissions. Each plugin with an image has such a one of its own.
 	// +optional
 	ServiceAccountName ObjectName `json:"serviceAccountName,omitempty"`
 

@@ -89,7 +89,7 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 		}
 	}
 	if bot.Spec.ServiceAccountName == "" {
-		add("", newObject[corev1.ServiceAccount](bot, serviceAccountName(bot), ""))
+		add("", newObject[corev1.ServiceAccount](bot, serviceAccountName(bot, Bot), ""))
 	}
 	configuration := newObject[corev1.ConfigMap](bot, configMapName(bot), "")
 	configuration.Data = files
@@ -101,7 +101,7 @@ func Build(bot *v1alpha1.RoseyBot, params Params, observed Observed) (all []Desi
 	add("", live)
 	for _, component := range Components(bot) {
 		add(component, networkObjects(bot, params, component)...)
-		add(component, settings(bot, component)...)
+		add(component, pluginObjects(bot, component)...)
 		if MountsClaim(bot, component) {
 			for _, spec := range Claims(bot) {
 				add(component, claim(bot, spec, observed))

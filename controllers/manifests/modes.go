@@ -60,8 +60,12 @@ func ClaimName(bot *v1alpha1.RoseyBot) string { return Name(bot, Database) }
 func configMapName(bot *v1alpha1.RoseyBot) string { return bot.Name + "-config" }
 
 // serviceAccountName returns the name that the spec gives, or else one with a suffix: a RoseyBot may be named
-// "default", which is the name of a ServiceAccount in every namespace.
-func serviceAccountName(bot *v1alpha1.RoseyBot) string {
+// "default", which is the name of a ServiceAccount in every namespace. A plugin with an image has one of its own: that
+// of the bot may have an identity in a cloud, or at a store of Secrets, that others give to all its pods.
+func serviceAccountName(bot *v1alpha1.RoseyBot, component Component) string {
+	if PluginName(component) != "" {
+		return Name(bot, component)
+	}
 	return cmp.Or(string(bot.Spec.ServiceAccountName), bot.Name+"-rosey")
 }
 

@@ -176,15 +176,16 @@ func pluginsConfig(bot *v1alpha1.RoseyBot) []config.Plugin {
 	return plugins
 }
 
-// settings returns the ConfigMap with the settings of a plugin with an image: one file for each, which are mounted as a
-// directory and read while the plugin runs.
-func settings(bot *v1alpha1.RoseyBot, component Component) []client.Object {
+// pluginObjects returns what only a plugin with an image has: a ServiceAccount, and a ConfigMap with the settings, one
+// file for each, which are mounted as a directory and read while the plugin runs.
+func pluginObjects(bot *v1alpha1.RoseyBot, component Component) []client.Object {
 	if PluginName(component) == "" {
 		return nil
 	}
-	object := newObject[corev1.ConfigMap](bot, Name(bot, component), component)
-	overlay(pluginOf(bot, component).Config, &object.Data)
-	return []client.Object{object}
+	settings := newObject[corev1.ConfigMap](bot, Name(bot, component), component)
+	overlay(pluginOf(bot, component).Config, &settings.Data)
+	account := newObject[corev1.ServiceAccount](bot, serviceAccountName(bot, component), component)
+	return []client.Object{account, settings}
 }
 
 // setPluginFields makes the container that of a plugin with an image, which finds NATS by environment variables: they

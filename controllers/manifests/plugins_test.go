@@ -109,10 +109,34 @@ func TestAChangeOfAPluginReplacesThatPluginAlone(t *testing.T) {
 	}
 }
 
-// What somebody else has written must not get what the bot has: not by a volume, and not by the environment.
+// What somebody else has written must not get what the bot has: not by a volume, not by the environment, and not from
+// others, who give Secrets and identities to pods by their ServiceAccount, labels and annotations.
 func TestPluginsHaveNothingOfTheBot(t *testing.T) {
 	bot := readBot(t, "testdata/plugins.yaml")
+	bot.Spec.ServiceAccountName = "with-an-identity"
+	bot.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
+	bot.Spec.PodMetadata.Annotations = map[string]v1alpha1.AnnotationValue{"vault.hashicorp.com/agent-inject": "true"}
+	bot.Spec.PodMetadata.Labels = map[string]v1alpha1.LabelValue{"azure.workload.identity/use": "true"}
 	set := build(t, bot)
+	for component, own := range map[manifests.Component]string{
+		weather: "movienight-weather-plugin", greet: "movienight-greet-plugin",
+	} {
+		template := find[*appsv1.Deployment](set, component).Spec.Template
+		account := find[*corev1.ServiceAccount](set, component)
+		if account == nil || account.Name != own || *account.AutomountServiceAccountToken ||
+			template.Spec.ServiceAccountName != own {
+			t.Errorf("the %s runs as %s", component, template.Spec.ServiceAccountName)
+		}
+		if _, found := template.Annotations["vault.hashicorp.com/agent-inject"]; found {
+			t.Errorf("the %s has the annotations of the bot", component)
+		}
+		if _, found := template.Labels["azure.workload.identity/use"]; found {
+			t.Errorf("the %s has the labels of the bot", component)
+		}
+		if len(template.Spec.ImagePullSecrets) != 1 {
+			t.Errorf("the image of the %s is pulled with %v", component, template.Spec.ImagePullSecrets)
+		}
+	}
 	for component, want := range map[manifests.Component][]string{
 		weather: {"movienight-weather all", "movienight-weather tls.crt", "movienight-weather tls.key", "weather-key env "},
 		greet:   nil,

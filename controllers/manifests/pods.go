@@ -32,7 +32,8 @@ func deployment(
 	workload := newObject[appsv1.Deployment](bot, Name(bot, component), component)
 	workload.Spec.Selector = &metav1.LabelSelector{MatchLabels: Selector(bot, component)}
 	template := &workload.Spec.Template
-	template.Labels = mergeLabels(bot.Spec.PodMetadata.Labels, workload.Labels)
+	metadata := podMetadata(bot, component)
+	template.Labels = mergeLabels(metadata.Labels, workload.Labels)
 	if bot.Spec.Monitoring.PodMonitor == "Never" || !ServesHTTP(bot, component) {
 		template.Labels[LabelPodMonitor] = "Never"
 	}
@@ -44,12 +45,21 @@ func deployment(
 		annotations[pluginKeysAnnotation] = "kept"
 	default:
 	}
-	template.Annotations = mergeLabels(bot.Spec.PodMetadata.Annotations, annotations)
+	template.Annotations = mergeLabels(metadata.Annotations, annotations)
 	setPodFields(&template.Spec, bot, observed.Owner, component)
 	setContainerFields(&template.Spec.Containers[0], bot, observed.Owner, params, component)
 	addVolumes(&template.Spec, bot, observed.Owner, component)
 	rollOut(workload, bot, component, observed)
 	return workload
+}
+
+// podMetadata returns the labels and annotations that the spec gives to the pods of a component. A plugin with an image
+// has none of the bot: there are some that make others put Secrets into a pod.
+func podMetadata(bot *v1alpha1.RoseyBot, component Component) v1alpha1.PodMetadata {
+	if PluginName(component) != "" {
+		return v1alpha1.PodMetadata{}
+	}
+	return bot.Spec.PodMetadata
 }
 
 // mergeLabels returns the labels or annotations of the spec together with those of the operator, which take precedence:
@@ -64,7 +74,7 @@ func mergeLabels[V ~string](fromSpec map[string]V, fromOperator map[string]strin
 }
 
 func setPodFields(pod *corev1.PodSpec, bot, owner *v1alpha1.RoseyBot, component Component) {
-	pod.ServiceAccountName = serviceAccountName(bot)
+	pod.ServiceAccountName = serviceAccountName(bot, component)
 	pod.ImagePullSecrets = bot.Spec.ImagePullSecrets
 	overlay(bot.Spec.Scheduling, pod)
 	several := component == Bot && mayHaveStandbys(bot, owner) || component != Bot && !MountsClaim(bot, component)
