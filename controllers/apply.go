@@ -191,6 +191,9 @@ func (r *Reconciler) ensure(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, desired client.Object,
 ) (outcome, *problem) {
 	key, memory, wanted := manifests.KeyOf(desired), r.memories.of(bot), withHash(desired)
+	if !fits(desired, maxObjectMemory) { // it could not be compared, nor replaced when it gets smaller
+		return outcome{}, tooLarge(key.String(), maxObjectMemory, "make the lists and texts of the RoseyBot shorter")
+	}
 	live := observed.Objects[key]
 	isUncached := live == nil
 	if isUncached {

@@ -216,6 +216,23 @@ func TestLargeRoseyBotIsReported(t *testing.T) {
 	waitNotReason(t, bot, v1alpha1.ReasonTooLarge)
 }
 
+// An object that would be too large is not created: it could not be replaced when the RoseyBot gets smaller. Characters
+// that are escaped take six times as much room as in the spec.
+func TestRoseyBotWhoseObjectsAreTooLargeIsReported(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	for i := range 15 {
+		bot.Spec.Plugins = append(bot.Spec.Plugins, v1alpha1.Plugin{
+			Name: v1alpha1.PluginName(fmt.Sprint("p", i)), Builtin: "dice",
+			Config: map[string]v1alpha1.PluginSetting{"text": v1alpha1.PluginSetting(strings.Repeat("\x01", 4096))},
+		})
+	}
+	create(t, bot)
+	waitExpected(t, bot, expected{v1alpha1.ConditionReady, "False", v1alpha1.ReasonTooLarge,
+		"ConfigMap movienight-live takes more than 200 KiB of memory: make the lists and texts of the RoseyBot shorter"})
+	change(t, bot, func() { bot.Spec.Plugins = bot.Spec.Plugins[:1] })
+	waitNotReason(t, bot, v1alpha1.ReasonTooLarge)
+}
+
 // An object of a RoseyBot to which others have added much is left alone, and repaired once that is gone.
 func TestInflatedObjectIsReported(t *testing.T) {
 	bot := newBot(newNamespace(t))

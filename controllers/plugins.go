@@ -240,5 +240,5 @@ func pluginsPoll(bot *v1alpha1.RoseyBot, status v1alpha1.RoseyBotStatus, now tim
 		return 0
 	}
 	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionPluginsAvailable)
-	return backOff(condition, now, servicePollInterval)
+	return backOff(condition, now, maxPollInterval)
 }

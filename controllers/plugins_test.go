@@ -528,7 +528,7 @@ func TestPluginsAreLookedAtAgain(t *testing.T) {
 	}{
 		"just changed":    {metav1.ConditionFalse, v1alpha1.ReasonProgressing, 0, minPollInterval, 0},
 		"for ten seconds": {metav1.ConditionFalse, "PluginAbsent", 10 * time.Second, 5 * time.Second, 0},
-		"for ten minutes": {metav1.ConditionFalse, "PluginAbsent", 10 * time.Minute, servicePollInterval, 0},
+		"for ten minutes": {metav1.ConditionFalse, "PluginAbsent", 10 * time.Minute, maxPollInterval, 0},
 		"suspended":       {metav1.ConditionFalse, v1alpha1.ReasonSuspended, 0, 0, readyPollInterval},
 		"available":       {metav1.ConditionTrue, v1alpha1.ReasonAvailable, 0, 0, readyPollInterval},
 	} {

@@ -52,8 +52,9 @@ type Plugin struct {
 	Builtin BuiltinPlugin `json:"builtin,omitempty"`
 
 	// image is the container image of a plugin of your own. Its user has to be given as a number that is not 0, as for all
-	// pods, and its root file system is read-only, but for /tmp. How the process finds NATS and its settings is in
-	// environment variables; see docs/tasks/plugins.md.
+	// pods, and its root file system is read-only, but for /tmp, which holds 128Mi or the limit of resources for
+	// ephemeral-storage. How the process finds NATS and its settings is in environment variables; see
+	// docs/tasks/plugins.md.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=500

@@ -76,6 +76,7 @@ func FindUpdate(bot *v1alpha1.RoseyBot, desired []Desired, observed Observed) Up
 	kept.pin(update.Pinned)
 	update.Status = withinBounds(append(kept.record(), update.Status...))
 	update.keepOrigins(bot, observed)
+	update.Pinned = withoutUnusedLiveFiles(bot, update.Pinned)
 	return update
 }
 

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -112,17 +113,20 @@ func LiveFiles(bot *v1alpha1.RoseyBot) (map[string]string, error) {
 		config.CommandsFile: commandsConfig(bot), config.PluginsFile: pluginsConfig(bot),
 	} {
 		// As JSON, which is YAML: the encoder of YAML does not always put the same keys in the same order.
-		text, err := json.MarshalIndent(content, "", "  ")
-		if err != nil {
+		var text strings.Builder
+		encoder := json.NewEncoder(&text)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false) // which makes six bytes of one
+		if err := encoder.Encode(content); err != nil {
 			return nil, fmt.Errorf("encoding %s: %w", name, err)
 		}
-		files[name] = string(text) + "\n"
+		files[name] = text.String()
 	}
 	return files, nil
 }
 
-// liveObjects returns the ConfigMap with LiveFiles. It always exists and is always mounted, so that no pod has to be
-// replaced when the first plugin is added.
+// liveObjects returns the ConfigMap with LiveFiles. It is always mounted, so that no pod has to be replaced when the
+// first plugin is added.
 func liveObjects(bot *v1alpha1.RoseyBot) (*corev1.ConfigMap, error) {
 	files, err := LiveFiles(bot)
 	if err != nil {
@@ -244,6 +248,24 @@ func mountPluginFiles(pod *corev1.PodSpec, bot *v1alpha1.RoseyBot, component Com
 	case PluginName(component) != "":
 		source.Name = Name(bot, component)
 		mount(pod, "settings", config.PluginSettingsDir, corev1.VolumeSource{ConfigMap: source})
+		limitFiles(pod)
+	}
+}
+
+// pluginFiles is how much a plugin with an image may keep in /tmp unless it has a limit for ephemeral storage: nobody
+// knows what it writes there, and the disk is the node's.
+var pluginFiles = resource.MustParse("128Mi")
+
+// limitFiles bounds what the container of a pod may keep in directories that are empty at first.
+func limitFiles(pod *corev1.PodSpec) {
+	limit, isSet := pod.Containers[0].Resources.Limits[corev1.ResourceEphemeralStorage]
+	if !isSet {
+		limit = pluginFiles
+	}
+	for i := range pod.Volumes {
+		if directory := pod.Volumes[i].EmptyDir; directory != nil {
+			directory.SizeLimit = new(limit.DeepCopy())
+		}
 	}
 }
 
@@ -263,6 +285,21 @@ func isTooOld(bot *v1alpha1.RoseyBot, workload *appsv1.Deployment) bool {
 
 func mountsLiveFiles(pod *corev1.PodSpec) bool {
 	return slices.ContainsFunc(pod.Volumes, func(volume corev1.Volume) bool { return volume.Name == liveVolume })
+}
+
+// withoutUnusedLiveFiles returns desired objects without LiveFiles if no pod mounts them: a version of the operator
+// before plugins has built these. An object of that name that belongs to somebody else must not make the RoseyBot fail
+// then.
+func withoutUnusedLiveFiles(bot *v1alpha1.RoseyBot, desired []Desired) []Desired {
+	if slices.ContainsFunc(desired, func(next Desired) bool {
+		workload, isDeployment := next.Object.(*appsv1.Deployment)
+		return isDeployment && mountsLiveFiles(&workload.Spec.Template.Spec)
+	}) {
+		return desired
+	}
+	return slices.DeleteFunc(desired, func(next Desired) bool {
+		return KeyOf(next.Object) == Key{configMapKind, liveName(bot)}
+	})
 }
 
 // pluginKeysAnnotation of the pods of a database service says that they keep what plugins store. Those of the version

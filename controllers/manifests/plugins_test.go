@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -195,6 +196,22 @@ func names(variables []corev1.EnvVar) (names []string) {
 	return names
 }
 
+// A plugin that fills its directory for files is evicted, and not all pods of its node.
+func TestPluginsCannotFillTheDiskOfANode(t *testing.T) {
+	bot := readBot(t, "testdata/plugins.yaml")
+	bot.Spec.Plugins[2].Resources.Limits = corev1.ResourceList{
+		corev1.ResourceEphemeralStorage: resource.MustParse("2Gi"),
+	}
+	set := build(t, bot)
+	for component, want := range map[manifests.Component]string{weather: "128Mi", greet: "2Gi"} {
+		for _, volume := range find[*appsv1.Deployment](set, component).Spec.Template.Spec.Volumes {
+			if volume.EmptyDir != nil && (volume.EmptyDir.SizeLimit == nil || volume.EmptyDir.SizeLimit.String() != want) {
+				t.Errorf("%s of the %s may have %v", volume.Name, component, volume.EmptyDir.SizeLimit)
+			}
+		}
+	}
+}
+
 // Whether a plugin serves HTTP, only its author knows. One that does not must neither be killed nor scraped for it.
 func TestOnlyPluginsThatServeHTTPAreProbed(t *testing.T) {
 	set := build(t, readBot(t, "testdata/plugins.yaml"))
@@ -320,6 +337,45 @@ func TestPluginsReplaceABotAndAServiceThatDoNotKnowThemOnce(t *testing.T) {
 	bot.Generation++
 	if got := images("last"); got != [2]string{"newer", "newest"} || !manifests.ServiceKeepsPluginKeys(bot) {
 		t.Errorf("after another change of plugins the bot and the database service run %q", got)
+	}
+}
+
+// Somebody may have an object of the name that a newer version of the operator needs. As long as nothing is started
+// from it, the RoseyBot must not fail because of it.
+func TestLiveFilesAreThereWhenTheyAreMounted(t *testing.T) {
+	bot := readBot(t, "testdata/plugins.yaml")
+	commands := bot.Spec.Commands
+	bot.Spec.Plugins, bot.Spec.Commands = nil, v1alpha1.Commands{}
+	observed := observeBeforePlugins(t, bot)
+	delete(observed.Objects, manifests.Key{Kind: "ConfigMap", Name: "movienight-live"})
+	hasFiles := func(set []manifests.Desired) bool {
+		return slices.ContainsFunc(set, func(next manifests.Desired) bool {
+			return manifests.KeyOf(next.Object) == manifests.Key{Kind: "ConfigMap", Name: "movienight-live"}
+		})
+	}
+	if hasFiles(upgraded(t, bot, observed)) {
+		t.Error("there are files that no pod mounts")
+	}
+	bot.Spec.Commands = commands
+	bot.Generation++
+	if !hasFiles(upgraded(t, bot, observed)) || !hasFiles(build(t, bot)) {
+		t.Error("the bot has no files to read")
+	}
+}
+
+// A text takes about as much room in the files as in the spec, whose size is limited.
+func TestLiveFilesAreNotMuchLargerThanTheSpec(t *testing.T) {
+	bot := readBot(t, "testdata/plugins.yaml")
+	bot.Spec.Plugins[0].Config = map[string]v1alpha1.PluginSetting{
+		"text": v1alpha1.PluginSetting(strings.Repeat("<&>", 1000)),
+	}
+	files, err := manifests.LiveFiles(bot)
+	if size := len(files[config.PluginsFile]); err != nil || size > 4000 {
+		t.Errorf("3000 characters take %d bytes, %v", size, err)
+	}
+	if plugins, err := config.ParsePlugins([]byte(files[config.PluginsFile])); err != nil ||
+		plugins[0].Config["text"] != string(bot.Spec.Plugins[0].Config["text"]) {
+		t.Errorf("the host reads %v, %v", plugins, err)
 	}
 }
 
