@@ -27,6 +27,8 @@ type Channel struct {
 var (
 	// ErrAway means that nobody answered: no bot is in the channel, or no database service runs.
 	ErrAway = errors.New("nobody answers")
+	// ErrAbsent is an ErrAway, too, where it is sure that nothing was done: nobody was there to get the request.
+	ErrAbsent = fmt.Errorf("%w: nobody is there", ErrAway)
 	// ErrNotGranted means that the plugin may not do this: it is not among its grants, or the person whose call it is has
 	// too low a rank.
 	ErrNotGranted = errors.New("not granted")
@@ -246,7 +248,9 @@ func (c *Channel) request(ctx context.Context, subject, what string, request, re
 		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	case isDenied:
 		return fmt.Errorf("%s: %w: the NATS user may not request %s", what, ErrNotGranted, subject)
-	case errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNoReply), errors.Is(err, bus.ErrNotConnected):
+	case errors.Is(err, bus.ErrNoService), errors.Is(err, bus.ErrNotConnected):
+		return fmt.Errorf("%s: %w", what, ErrAbsent)
+	case errors.Is(err, bus.ErrNoReply):
 		return fmt.Errorf("%s: %w", what, ErrAway)
 	default:
 		return fmt.Errorf("%s: %w", what, err)

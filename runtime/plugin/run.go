@@ -62,6 +62,7 @@ type runner struct {
 	incoming chan *nats.Msg // calls and cancels, in their order
 	events   chan *nats.Msg
 	ready    chan struct{} // closed once it is subscribed
+	greeting chan struct{} // receives when hello is to be said
 
 	mu            sync.Mutex
 	subscriptions []*nats.Subscription
@@ -115,6 +116,7 @@ func (p *Plugin) newRunner(o Options) (*runner, error) {
 			o.Log.Warn("a setting is wrong: its default is used", "problem", problem)
 		}},
 		incoming: make(chan *nats.Msg, maxWaiting), events: make(chan *nats.Msg, maxEvents), ready: make(chan struct{}),
+		greeting: make(chan struct{}, 1),
 	}
 	r.channel = &Channel{runner: r, log: o.Log}
 	r.discovery, err = r.newDiscovery()
@@ -199,11 +201,12 @@ func (r *runner) isReady() bool {
 	}
 }
 
-// offer makes the bot look at the commands again.
+// offer makes the bot look at the commands again. It does not wait: the server handles what was subscribed to before it
+// handles the hello, and one hello is enough for many changes.
 func (r *runner) offer() {
-	r.flush()
-	if r.options.Conn.Connected() {
-		r.publish(r.subjects.Hello())
+	select {
+	case r.greeting <- struct{}{}:
+	default: // it is about to be said
 	}
 }
 
@@ -281,10 +284,9 @@ func (r *runner) flush() {
 	}
 }
 
-// greet says hello at the start and whenever the connection is back, until ctx ends.
+// greet says hello at the start, whenever the connection is back, and after offer, until ctx ends.
 func (r *runner) greet(ctx context.Context) {
-	wake := make(chan struct{}, 1)
-	defer r.options.Conn.NotifyChange(wake)()
+	defer r.options.Conn.NotifyChange(r.greeting)()
 	for {
 		if r.options.Conn.Connected() {
 			r.publish(r.subjects.Hello())
@@ -292,7 +294,7 @@ func (r *runner) greet(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-wake:
+		case <-r.greeting:
 		}
 	}
 }

@@ -125,6 +125,9 @@ func (p Person) call(line, via string) *Answer {
 	request := &nats.Msg{Subject: r.subjects.Call(command.Name), Data: body, Header: nats.Header{
 		bus.DeadlineHeader: {strconv.Itoa(int(callTimeout.Milliseconds()))},
 	}}
+	if err := r.own.NATS().Flush(); err != nil { // a bot looks at what was declared before it calls it
+		r.t.Fatalf("waiting for what the plugin has declared: %v", err)
+	}
 	reply, err := r.conn.NATS().RequestMsg(request, callTimeout)
 	if err != nil {
 		answer.Failed = err.Error()

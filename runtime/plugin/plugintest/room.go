@@ -7,8 +7,8 @@
 //
 // A Room is a NATS server inside the test, and what answers the plugin there: the bot's side of the wire, and a
 // key-value store in memory with revisions and a quota. The plugin is called over NATS, with the messages of a real
-// bot. Everything is granted unless Deny says otherwise; cooldowns are not waited for. What is added to the playlist
-// gets the UIDs from 1 on and the title "Film LINK".
+// bot. Everything is granted and works unless Deny, Away, HoldBack or Refuse says otherwise; cooldowns are not waited
+// for. What is added to the playlist gets the UIDs from 1 on and the title "Film LINK".
 //
 // The plugin's clock stands still at Epoch until Pass turns it, and what the plugin does every so often is done on the
 // way. Nothing waits for real time, except for lines that the plugin says by itself: Hears waits until one comes.
@@ -57,12 +57,13 @@ type Room struct {
 	subjects bus.PluginSubjects
 	all      bus.Subjects
 	conn     *bus.Conn
+	own      *bus.Conn // of the plugin
 	clock    *clock
 	kv       *kvStore
 
 	mu       sync.Mutex
 	settings map[string]string
-	denied   map[string]string // why, by what is denied
+	faults   map[string]*fault // by the kind of request
 	answers  map[plugin.Verb]bus.PluginOutcome
 	lines    []Line
 	acts     []Act
@@ -118,7 +119,7 @@ func Open(t T, p *plugin.Plugin, options ...Option) *Room {
 		t.Fatalf("subjects: %v", err)
 	}
 	r := &Room{
-		t: t, plugin: p, all: subjects, clock: newClock(), settings: map[string]string{}, denied: map[string]string{},
+		t: t, plugin: p, all: subjects, clock: newClock(), settings: map[string]string{}, faults: map[string]*fault{},
 		answers: map[plugin.Verb]bus.PluginOutcome{}, changed: make(chan struct{}), people: map[string]float64{},
 		state: plugin.State{Success: true, Joined: true, Self: BotName, Server: ServerURL, Channel: ChannelName},
 		hello: make(chan struct{}),
@@ -145,12 +146,12 @@ func (r *Room) start() {
 	r.t.Cleanup(server.Stop)
 	r.conn = r.connect(server, "the room", r.all.InboxPrefix(bus.BotRole))
 	r.serve()
-	conn := r.connect(server, "the plugin", r.subjects.InboxPrefix())
+	r.own = r.connect(server, "the plugin", r.subjects.InboxPrefix())
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- r.plugin.Run(ctx, plugin.Options{
-			Conn: conn, Subjects: r.all, Server: ServerURL, Channel: ChannelName, Settings: r.currentSettings, Log: log,
+			Conn: r.own, Subjects: r.all, Server: ServerURL, Channel: ChannelName, Settings: r.currentSettings, Log: log,
 			Clock: r.clock,
 		})
 	}()
@@ -201,11 +202,8 @@ func (r *Room) serve() {
 
 func (r *Room) answerKV(m *nats.Msg) {
 	op := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-	if why, denied := r.isDenied("kv"); denied {
-		respond(m, kvFailed(bus.KVInternalError, "%s", why))
-		return
-	}
-	respond(m, r.kv.answer(bus.PluginKVOp(op), m.Data))
+	denied := func(why string) any { return kvFailed(bus.KVInternalError, "%s", why) }
+	r.reply(m, "kv."+op, denied, func() any { return r.kv.answer(bus.PluginKVOp(op), m.Data) })
 }
 
 // answer handles what the plugin sends to the bot.
@@ -213,9 +211,9 @@ func (r *Room) answer(m *nats.Msg) {
 	_, _, rest, _ := r.all.PluginOfSubject(m.Subject)
 	what := strings.TrimPrefix(rest, "out.")
 	kind, name, _ := strings.Cut(what, ".")
-	why, denied := r.isDenied(what)
-	switch {
-	case what == "hello":
+	var do func() any
+	switch kind {
+	case "hello":
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		select {
@@ -223,30 +221,25 @@ func (r *Room) answer(m *nats.Msg) {
 		default:
 			close(r.hello)
 		}
-	case denied:
-		respond(m, bus.PluginOutcome{Outcome: bus.OutcomeDenied, Error: why})
-	case kind == "say":
-		respond(m, r.said(m.Data))
-	case kind == "queue":
-		respond(m, r.queued(m.Data))
-	case kind == "act":
-		respond(m, r.acted(plugin.Verb(name), m.Data))
-	case kind == "state":
-		respond(m, r.stateOf(plugin.Thing(name)))
+		return
+	case "say":
+		do = func() any { return r.said(m.Data) }
+	case "queue":
+		do = func() any { return r.queued(m.Data) }
+	case "act":
+		do = func() any { return r.acted(plugin.Verb(name), m.Data) }
+	case "state":
+		do = func() any { return r.stateOf(plugin.Thing(name)) }
+	default:
+		return
 	}
+	r.reply(m, what, deniedOutcome, do)
 }
 
 func respond(m *nats.Msg, reply any) {
 	if data, err := bus.Encode(reply); err == nil {
 		_ = m.Respond(data) // the connection is closed at the end of the test
 	}
-}
-
-func (r *Room) isDenied(what string) (why string, denied bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	why, denied = r.denied[what]
-	return why, denied
 }
 
 func (r *Room) said(body []byte) bus.PluginOutcome {
@@ -361,27 +354,11 @@ func (r *Room) Set(name, value string) {
 	}
 }
 
-// Deny makes a request of the plugin fail as one that is not granted: "say", "queue", "act.kick", "state.users", or
-// "kv", as if the database were away.
-func (r *Room) Deny(what, why string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.denied[what] = why
-}
-
 // Refuse makes the channel refuse a verb from now on, or "say".
 func (r *Room) Refuse(verb plugin.Verb, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answers[verb] = bus.PluginOutcome{Outcome: bus.OutcomeFailed, Error: why}
-}
-
-// Allow ends what Deny or Refuse began.
-func (r *Room) Allow(what string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.denied, what)
-	delete(r.answers, plugin.Verb(strings.TrimPrefix(what, "act.")))
 }
 
 // Plays makes something play in the channel, with what follows in the playlist. Nil: nothing plays.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // the image of the program has no time zones
@@ -25,6 +26,9 @@ func checkAlerts(value string) error {
 	return nil
 }
 
+// alert is a line that is to be said, and the key that notes that it was.
+type alert struct{ line, key string }
+
 // announce says what begins, or is about to, and removes what has ended.
 func announce(ctx context.Context, c *plugin.Channel) error {
 	shows, err := all(ctx, c)
@@ -32,47 +36,83 @@ func announce(ctx context.Context, c *plugin.Channel) error {
 		return err
 	}
 	now := c.Now()
+	var problems []error
+	var due []alert
 	for _, one := range shows {
 		if !one.Weekly && now.Sub(one.next) > keptAfter {
 			if _, err := c.KV().Delete(ctx, one.key); err != nil {
-				return err
+				problems = append(problems, err)
 			}
 			continue
 		}
-		if err := announceOne(ctx, c, one); err != nil {
-			return err
+		some, err := one.due(now, c.Settings().List(alerts))
+		if err != nil {
+			problems = append(problems, err)
+		}
+		due = append(due, some...)
+	}
+	// Several in one request: each may wait for the flood limit, and what comes too late is not said.
+	for some := range slices.Chunk(due, plugin.MaxLines) {
+		err := sayAlerts(ctx, c, some)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		if errors.Is(err, plugin.ErrAway) {
+			break // nobody would say the others either: they stay due
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
-// announceOne says a countdown if it is time, once for all processes of the plugin.
-func announceOne(ctx context.Context, c *plugin.Channel, one upcoming) error {
-	now := c.Now()
-	for _, text := range c.Settings().List(alerts) {
-		before, err := time.ParseDuration(text)
+// due returns what is to be said of a countdown now. before says how long before it begins.
+func (u upcoming) due(now time.Time, before []string) (due []alert, err error) {
+	for _, text := range before {
+		d, err := time.ParseDuration(text)
 		if err != nil {
-			return fmt.Errorf("the setting %s: %w", alerts, err) // impossible: it was checked
+			return nil, fmt.Errorf("the setting %s: %w", alerts, err) // impossible: it was checked
 		}
-		late := now.Sub(one.next.Add(-before))
+		late := now.Sub(u.next.Add(-d))
 		if late < 0 || late > alertWindow {
 			continue
 		}
-		said := fmt.Sprintf("%s%d/%s/%s", alertKeys, one.next.Unix(), before, one.key)
-		_, err = c.KV().SetIf(ctx, said, true, 0, plugin.Expires(2*alertWindow))
+		line := u.Name + " begins now!"
+		if left := u.next.Sub(now); left > 0 {
+			line = fmt.Sprintf("%s begins in %s.", u.Name, length(left))
+		}
+		due = append(due, alert{
+			plugin.Cut(line, plugin.MaxLength), fmt.Sprintf("%s%d/%s/%s", alertKeys, u.next.Unix(), d, u.key),
+		})
+	}
+	return due, nil
+}
+
+// sayAlerts says those alerts that were not said yet, once for all processes of the plugin.
+func sayAlerts(ctx context.Context, c *plugin.Channel, some []alert) error {
+	var lines, noted []string
+	var problems []error
+	for _, one := range some {
+		_, err := c.KV().SetIf(ctx, one.key, true, 0, plugin.Expires(2*alertWindow))
 		if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
 			continue // it has been said
 		}
 		if err != nil {
-			return err
+			problems = append(problems, err)
+			continue
 		}
-		line := one.Name + " begins now!"
-		if left := one.next.Sub(now); left > 0 {
-			line = fmt.Sprintf("%s begins in %s.", one.Name, length(left))
-		}
-		if err := c.Say(ctx, plugin.Cut(line, plugin.MaxLength)); err != nil {
-			return err
+		lines, noted = append(lines, one.line), append(noted, one.key)
+	}
+	if len(lines) == 0 {
+		return errors.Join(problems...)
+	}
+	err := c.Say(ctx, lines...)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	if errors.Is(err, plugin.ErrAbsent) { // they were surely not said: they stay due
+		for _, key := range noted {
+			_, undone := c.KV().Delete(ctx, key)
+			problems = append(problems, undone)
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }

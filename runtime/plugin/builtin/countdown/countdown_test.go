@@ -90,6 +90,35 @@ func TestWhatCannotBeSaidIsNotSaidLate(t *testing.T) {
 	room.Silent()
 }
 
+// Each would wait for the flood limit, and the last ones would be late.
+func TestShowsThatBeginTogetherAreSaidTogether(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, countdown.New(), plugintest.Setting("alerts", "0s"))
+	bob := room.As("bob", plugin.Moderator)
+	for i := range 7 {
+		bob.Says(fmt.Sprintf("!addcountdown show %d = in 5m", i)).Expects("in 5 min")
+	}
+	room.DenyOnce("say", "no")
+	room.Pass(5 * time.Minute)
+	room.Hears(`^show 5 begins now!$`) // the first five were refused
+	room.Hears(`^show 6 begins now!$`)
+	room.Pass(time.Minute)
+	room.Silent()
+}
+
+func TestWhatBeginsWhileTheBotIsReplacedIsSaidAfterwards(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, countdown.New(), plugintest.Setting("alerts", "0s"))
+	room.As("bob", plugin.Moderator).Says("!addcountdown Break = in 5m")
+	room.Away("say")
+	room.Pass(5 * time.Minute)
+	room.Allow("say")
+	room.Pass(time.Minute)
+	room.Hears(`^Break begins now!$`)
+	room.Pass(time.Minute)
+	room.Silent()
+}
+
 func TestBadTimes(t *testing.T) {
 	t.Parallel()
 	room := plugintest.Open(t, countdown.New())

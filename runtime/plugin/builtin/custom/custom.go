@@ -5,7 +5,6 @@ package custom
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -24,6 +23,9 @@ const (
 const (
 	// checkInterval is how often the plugin looks what other processes have changed, and what is to be said.
 	checkInterval = 30 * time.Second
+	// startTimeout is how long the start waits for the database, and retryInterval the time between two looks while it was
+	// not there yet.
+	startTimeout, retryInterval = 5 * time.Second, 5 * time.Second
 	// maxTexts is how many text commands there may be, and maxTimed how many lines that are said every so often.
 	maxTexts, maxTimed = 40, 20
 )
@@ -34,7 +36,6 @@ const (
 	rulesKey    = "rules"
 	greetingKey = "greeting"
 	timedKeys   = "timed/"
-	greetedKeys = "greeted/"
 )
 
 // New returns the plugin.
@@ -48,14 +49,16 @@ func New() *plugin.Plugin {
 		Name: minInterval, Default: "10m", Check: plugin.Length(time.Minute, 24*time.Hour),
 		Help: "The shortest time between two of the same timed line.",
 	})
-	texts := &texts{declared: map[string]text{}}
+	texts := newTexts()
 	declareTexts(p, texts)
 	declareRules(p)
 	declareTimed(p)
-	p.OnStart(texts.load)
+	texts.reserve(p.Commands())
+	p.OnStart(texts.start)
 	p.Every(checkInterval, func(ctx context.Context, c *plugin.Channel) error {
 		return errors.Join(texts.load(ctx, c), sayTimed(ctx, c))
 	})
+	p.Every(retryInterval, texts.retry)
 	p.On(plugin.UserJoined, greet)
 	return p
 }
@@ -151,21 +154,4 @@ func fill(text, user, args string) []string {
 		all[i] = plugin.Cut(line, plugin.MaxLength)
 	}
 	return all
-}
-
-// greet greets who comes, once in a while.
-func greet(ctx context.Context, e *plugin.Event) error {
-	var greeting string
-	if _, err := e.KV().Get(ctx, greetingKey, &greeting); err != nil || greeting == "" || e.User.Name == "" {
-		return err
-	}
-	key := greetedKeys + strings.ToLower(e.User.Name)
-	_, err := e.KV().SetIf(ctx, key, true, 0, plugin.Expires(e.Settings().Duration(greetAgain)))
-	if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
-		return nil // greeted before
-	}
-	if err != nil {
-		return fmt.Errorf("noting who was greeted: %w", err)
-	}
-	return e.Say(ctx, fill(greeting, e.User.Name, "")...)
 }

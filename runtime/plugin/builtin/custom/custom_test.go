@@ -53,6 +53,82 @@ func TestWhatCannotBeACommand(t *testing.T) {
 	bob.Says("!addcommand c1 other").Expects("there now")
 }
 
+// The database answers slowly.
+func TestNobodyWaitsForTheStorageOfSomebodyElsesText(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New(), plugintest.Stored("text/old", map[string]any{"text": "from before"}))
+	bob, alice := room.As("bob", plugin.Moderator), room.As("alice", plugin.Guest)
+	slow := room.HoldBack("kv.set")
+	added := make(chan *plugintest.Answer)
+	go func() { added <- bob.Says("!addcommand new text") }()
+	slow.Await()
+	alice.Says("!texts").Expects("^old$")
+	alice.Says("!old").Expects("^from before$")
+	carol := room.As("carol", plugin.Moderator)
+	carol.Says("!addcommand new other").ExpectsWrong("is being changed")
+	carol.Says("!delcommand new").ExpectsWrong("is being changed")
+	carol.Says("!delcommand old").Expects("Removed")
+	slow.Release()
+	(<-added).Expects("there now")
+	alice.Says("!new").Expects("^text$")
+}
+
+// What load has read is older than what a moderator changes meanwhile.
+func TestATextThatIsAddedWhileTheTextsAreReadStays(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New(), plugintest.Stored("text/old", map[string]any{"text": "from before"}))
+	bob := room.As("bob", plugin.Moderator)
+	slow := room.HoldBack("kv.list")
+	passed := make(chan struct{})
+	go func() {
+		room.Pass(30 * time.Second)
+		close(passed)
+	}()
+	slow.Await()
+	bob.Says("!addcommand new text").Expects("there now")
+	bob.Says("!delcommand old").Expects("Removed")
+	slow.Release()
+	<-passed
+	bob.Says("!new").Expects("^text$")
+	bob.Says("!old").ExpectsRefused()
+	room.Pass(time.Minute)
+	bob.Says("!texts").Expects("^new$")
+}
+
+func TestATextThatCannotBeStoredIsNoCommand(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New(), plugintest.MaxKeys(1),
+		plugintest.Stored("text/old", map[string]any{"text": "x"}))
+	bob := room.As("bob", plugin.Moderator)
+	bob.Says("!addcommand new text").ExpectsFailed("storage is full")
+	bob.Says("!new").ExpectsRefused()
+	bob.Says("!texts").Expects("^old$")
+}
+
+func TestItStartsWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New(), plugintest.Stored("text/old", map[string]any{"text": "from before"}),
+		func(r *plugintest.Room) { r.Away("kv") })
+	alice := room.As("alice", plugin.Guest)
+	alice.Says("!old").ExpectsRefused()
+	alice.Says("!texts").ExpectsFailed("nobody answers")
+	room.Pass(time.Minute)
+	room.Allow("kv")
+	room.Pass(5 * time.Second)
+	alice.Says("!old").Expects("^from before$")
+}
+
+// Calls before the texts were read again see them, too.
+func TestNoTextIsAddedBeforeTheOthersWereRead(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New(), plugintest.Stored("text/old", map[string]any{"text": "from before"}),
+		func(r *plugintest.Room) { r.Away("kv") })
+	room.Allow("kv")
+	bob := room.As("bob", plugin.Moderator)
+	bob.Says("!addcommand new text").Expects("there now")
+	bob.Says("!texts").Expects("^new, old$")
+}
+
 func TestRules(t *testing.T) {
 	t.Parallel()
 	room := plugintest.Open(t, custom.New())
@@ -82,6 +158,56 @@ func TestWhoComesIsGreetedOnceInAWhile(t *testing.T) {
 	room.Pass(time.Hour)
 	carol.Joins()
 	room.Hears("^Hello, Carol!$")
+}
+
+func TestManyNamesDoNotFillTheStorage(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New(), plugintest.MaxKeys(34))
+	bob := room.As("bob", plugin.Moderator)
+	bob.Says("!setgreeting Hi, {user}").Expects("1 lines")
+	const many = 200 // fewer than the events that may wait
+	for i := range many {
+		room.As(fmt.Sprintf("guest%d", i), plugin.Guest).Joins()
+	}
+	room.Hears(fmt.Sprintf("^Hi, guest%d$", many-1))
+	room.As("GUEST7", plugin.Guest).Joins() // greeted before
+	room.As(strings.Repeat("x", 200), plugin.Guest).Joins()
+	room.As("last", plugin.Guest).Joins()
+	room.Hears("^Hi, last$")
+	if said := len(room.Lines()); said != many+1 {
+		t.Errorf("%d are greeted, want %d", said, many+1)
+	}
+	bob.Says("!addcommand x y").Expects("there now")
+}
+
+// Another request of the same tick fails.
+func TestATimedTextIsSaidThoughTheOneBeforeItFailed(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New())
+	bob := room.As("bob", plugin.Moderator)
+	bob.Says("!addtimed 10m first").Expects("Number 1")
+	bob.Says("!addtimed 10m second").Expects("Number 2")
+	room.DenyOnce("say", "no")
+	room.Pass(10 * time.Minute)
+	room.Hears("^second$")
+	room.Silent()
+}
+
+func TestATimedTextStaysDueWhileNoBotIsThere(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, custom.New())
+	bob := room.As("bob", plugin.Moderator)
+	bob.Says("!addtimed 10m first").Expects("Number 1")
+	bob.Says("!addtimed 10m second").Expects("Number 2")
+	room.Away("say")
+	room.Pass(12 * time.Minute)
+	room.Silent()
+	room.Allow("say")
+	room.Pass(30 * time.Second)
+	room.Hears("^first$")
+	room.Hears("^second$")
+	room.Pass(9 * time.Minute)
+	room.Silent()
 }
 
 func TestTimedTexts(t *testing.T) {

@@ -112,28 +112,44 @@ func listTimed(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 // sayTimed says what is due. Of several processes, the one that notes it first says it.
 func sayTimed(ctx context.Context, c *plugin.Channel) error {
 	now := c.Now().Unix()
+	var problems []error
 	for entry, err := range c.KV().List(ctx, timedKeys) {
-		var one timed
-		if err == nil {
-			err = entry.Decode(&one)
-		}
 		if err != nil {
-			return err
+			return errors.Join(append(problems, err)...)
 		}
-		if now-one.Last < one.Seconds {
-			continue
-		}
-		one.Last = now
-		_, err := c.KV().SetIf(ctx, entry.Key, one, entry.Revision)
-		if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
-			continue
-		}
+		err = sayIfDue(ctx, c, entry, now)
 		if err != nil {
-			return fmt.Errorf("noting what is said: %w", err)
+			problems = append(problems, fmt.Errorf("%s: %w", entry.Key, err))
 		}
-		if err := c.Say(ctx, fill(one.Text, "", "")...); err != nil {
-			return err
+		if errors.Is(err, plugin.ErrAway) {
+			break // nobody would say the others either: they stay due
 		}
 	}
-	return nil
+	return errors.Join(problems...)
+}
+
+func sayIfDue(ctx context.Context, c *plugin.Channel, entry plugin.Entry, now int64) error {
+	var one timed
+	if err := entry.Decode(&one); err != nil {
+		return err
+	}
+	if now-one.Last < one.Seconds {
+		return nil
+	}
+	noted := one
+	noted.Last = now
+	revision, err := c.KV().SetIf(ctx, entry.Key, noted, entry.Revision)
+	if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("noting what is said: %w", err)
+	}
+	err = c.Say(ctx, fill(one.Text, "", "")...)
+	if !errors.Is(err, plugin.ErrAbsent) {
+		return err
+	}
+	// It was surely not said: it is due as before, unless somebody has changed it.
+	_, undone := c.KV().SetIf(ctx, entry.Key, one, revision)
+	return errors.Join(err, plugin.IgnoreConflict(undone))
 }
