@@ -53,7 +53,7 @@ func TestPluginsReachTheProcesses(t *testing.T) {
 			Act: []config.ActGrant{{Verb: "playlist.add", Rank: new(2.0)}},
 		}},
 		{Name: "greet"},
-		{Name: "polls", Builtin: "polls"},
+		{Name: "quotes", Builtin: "quotes"},
 	}
 	if diff := cmp.Diff(want, plugins); diff != "" {
 		t.Errorf("plugins (-want +got):\n%s", diff)

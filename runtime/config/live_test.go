@@ -31,8 +31,7 @@ func TestListsAndTablesNameWhatIsWrong(t *testing.T) {
 		{"plugins: [{name: a, nam: b}]",
 			"plugins[0].nam: no such key, expected one of builtin, config, grants, name"},
 		{"plugins: [{name: a, builtin: b}]",
-			`plugins[0].builtin: "b", expected one of countdown, custom, dice, http, llm,` +
-				" playlist, polls, quotes, trivia"},
+			`plugins[0].builtin: "b", expected one of ` + strings.Join(config.BuiltinNames(), ", ")},
 		{"plugins: [{name: a}, {name: a}]",
 			`plugins[1].name: "a", expected a name that no other plugin has`},
 		{"plugins: [{name: a, config: {max: 20}}]",

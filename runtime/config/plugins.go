@@ -90,33 +90,15 @@ func (g PluginGrants) Allows(verb string) (rank *float64, granted bool) {
 	return g.Act[at].Rank, true
 }
 
-// builtinGrants are what the plugins of this program need, by their names.
+// builtinGrants are what the plugins of this program need, by their names, and no more: the built-in ones of a channel
+// share a NATS user, which has the sum of them.
 var builtinGrants = map[string]PluginGrants{
-	"custom": {
-		Events: []string{"message", "user_join", "changeMedia"}, Say: true, State: []string{"users", "media"},
-	},
-	"quotes": {Events: []string{"message"}},
-	// A moderator opens a poll. The plugin closes it when its time is over, and adds the winner.
-	"polls": {
-		Events: []string{"newPoll", "updatePoll", "closePoll"}, Say: true, State: []string{"media", "playlist", "poll"},
-		Act: []ActGrant{
-			{Verb: "poll.open", Rank: new(2.0)}, {Verb: "poll.close"}, {Verb: "playlist.add"},
-		},
-	},
-	// Votes and dead films make it skip by itself.
-	"playlist": {
-		Events: []string{"changeMedia", "queue", "delete", "moveVideo", "setCurrent"}, Say: true,
-		State: []string{"users", "media", "playlist"},
-		Act: []ActGrant{
-			{Verb: "playlist.add", Rank: new(1.0)}, {Verb: "playlist.skip"}, {Verb: "playlist.remove", Rank: new(2.0)},
-			{Verb: "playlist.jump", Rank: new(2.0)}, {Verb: "playlist.shuffle", Rank: new(2.0)},
-		},
-	},
-	"dice":      {},
-	"trivia":    {Events: []string{"message"}, Say: true},
 	"countdown": {Say: true},
-	"llm":       {Events: []string{"message"}, Say: true, State: []string{"users", "media"}},
+	"custom":    {Events: []string{"user_join"}, Say: true},
+	"dice":      {},
 	"http":      {},
+	"quotes":    {Events: []string{"message"}},
+	"trivia":    {Events: []string{"message"}, Say: true},
 }
 
 // BuiltinNames returns the names of the plugins of this program, sorted.
