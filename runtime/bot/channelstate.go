@@ -107,8 +107,9 @@ func (s *session) describeMedia(state *bus.ChannelState) {
 	playback := s.room.Playback
 	state.PlaybackLeader = playback.Leader
 	if playback.Media.ID != "" {
+		media, uid := s.playing()
 		state.Playing = &bus.PlayingMedia{
-			Media: s.playing(), Position: playback.Position(time.Now()), Paused: playback.Paused}
+			UID: uid, Media: media, Position: playback.Position(time.Now()), Paused: playback.Paused}
 	}
 }
 
@@ -130,13 +131,14 @@ func busPoll(last *room.Poll) *bus.Poll {
 	return poll
 }
 
-// playing returns what plays. The server names who queued it only in the playlist.
-func (s *session) playing() bus.Media {
-	media, queuedBy := s.room.Playback.Media, ""
+// playing returns what plays, and the UID of the item, or 0. The server names both the item and who queued it only in
+// the playlist.
+func (s *session) playing() (playing bus.Media, uid int) {
+	media := s.room.Playback.Media
 	if item, found := s.room.Playlist.Playing(); found && item.Media.ID == media.ID && item.Media.Type == media.Type {
-		queuedBy = item.QueuedBy
+		return busMedia(media, item.QueuedBy), item.UID
 	}
-	return busMedia(media, queuedBy)
+	return busMedia(media, ""), 0
 }
 
 func queuedMedia(item cytube.Item) bus.QueuedMedia {

@@ -58,7 +58,7 @@ func TestChannelStateReply(t *testing.T) {
 		Users: []bus.ChannelUser{
 			{Name: "Rosey", Rank: 3}, {Name: "alice", AFK: true, Muted: true}, {Name: "owner", Rank: 5}},
 		UserCount: 3, Connected: 3, PlaylistItems: 2,
-		Playing: &bus.PlayingMedia{Media: film("a")},
+		Playing: &bus.PlayingMedia{UID: uids["a"], Media: film("a")},
 		Next:    []bus.QueuedMedia{{UID: uids["b"], Media: film("b")}},
 	}
 	ignored := cmp.Options{

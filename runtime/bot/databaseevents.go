@@ -79,7 +79,8 @@ func (s *session) publishMedia(ctx context.Context, now time.Time) {
 	}
 	position := min(s.room.Playback.Position(now), maxPosition.Seconds())
 	began := now.Add(-time.Duration(position * float64(time.Second)))
-	payload := bus.MediaPayload{Media: s.playing(), Origin: s.origin(began)}
+	media, _ := s.playing()
+	payload := bus.MediaPayload{Media: media, Origin: s.origin(began)}
 	if !s.joined {
 		payload.Found = bus.Seconds{Time: now}
 	}

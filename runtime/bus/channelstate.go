@@ -118,6 +118,8 @@ type ChannelUser struct {
 
 // PlayingMedia is what plays. At ChannelState.At it was at Position.
 type PlayingMedia struct {
+	// UID is that of the item of the playlist. 0: it is not known, since the bot may not see the playlist.
+	UID int `json:"uid,omitempty"`
 	Media
 	// Position is in seconds, from 0 to Seconds. While the media is not paused it advances by one each second.
 	Position float64 `json:"position"`

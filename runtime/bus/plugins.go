@@ -304,7 +304,8 @@ type PluginActRequest struct {
 	Check bool `json:"check,omitempty"`
 	// URL is what VerbPlaylistAdd adds.
 	URL string `json:"url,omitempty"`
-	// UID is an item of the playlist, for VerbPlaylistRemove and VerbPlaylistJump.
+	// UID is an item of the playlist, for VerbPlaylistRemove and VerbPlaylistJump, and for VerbPlaylistSkip what must play
+	// still, so that nothing else is skipped. 0: whatever plays.
 	UID int `json:"uid,omitempty"`
 	// User is whom VerbKick kicks, and Reason why.
 	User   string `json:"user,omitempty"`
@@ -344,7 +345,7 @@ type PluginVerb string
 // The verbs.
 const (
 	VerbPlaylistAdd     PluginVerb = "playlist.add"     // URL, at the end
-	VerbPlaylistSkip    PluginVerb = "playlist.skip"    // what plays
+	VerbPlaylistSkip    PluginVerb = "playlist.skip"    // what plays; UID
 	VerbPlaylistRemove  PluginVerb = "playlist.remove"  // UID
 	VerbPlaylistJump    PluginVerb = "playlist.jump"    // UID
 	VerbPlaylistShuffle PluginVerb = "playlist.shuffle" // all of it

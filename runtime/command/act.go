@@ -146,7 +146,13 @@ func (h *Handler) checkAdder(a Act, kind room.Permission) error {
 	return nil
 }
 
-func (h *Handler) actSkip(Act) (task, error) { return h.next(request{}) }
+// actSkip skips what plays, if it is still what was meant.
+func (h *Handler) actSkip(a Act) (task, error) {
+	if uid := a.Request.UID; uid != 0 && uid != h.Room.Playlist.Current {
+		return nil, errors.New("something else plays by now")
+	}
+	return h.next(request{})
+}
 
 func (h *Handler) actRemove(a Act) (task, error) {
 	if err := h.inPlaylist(a.Request.UID); err != nil {

@@ -263,6 +263,8 @@ func TestActs(t *testing.T) {
 			{"for good", Act{Verb: bus.VerbPlaylistAdd, Asker: "mod", Request: bus.PluginActRequest{URL: "yt:abc"}},
 				"queue yt abc false", cytube.QueueFail{Message: "no"}, "no"},
 			{"skip", Act{Verb: bus.VerbPlaylistSkip}, "next", cytube.ChangeMedia{}, ok},
+			{"skip what played before", Act{Verb: bus.VerbPlaylistSkip, Request: bus.PluginActRequest{UID: 99}}, "", nil,
+				"something else plays by now"},
 			{"remove", Act{Verb: bus.VerbPlaylistRemove, Request: bus.PluginActRequest{UID: 7}}, "delete 7",
 				cytube.Delete{UID: 7}, ok},
 			{"shuffle", Act{Verb: bus.VerbPlaylistShuffle}, "shuffle", cytube.Playlist{}, ok},

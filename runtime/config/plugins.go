@@ -97,8 +97,17 @@ var builtinGrants = map[string]PluginGrants{
 	"custom":    {Events: []string{"user_join"}, Say: true},
 	"dice":      {},
 	"http":      {},
-	"quotes":    {Events: []string{"message"}},
-	"trivia":    {Events: []string{"message"}, Say: true},
+	// Votes, and what stands still, make it skip by itself.
+	"playlist": {
+		Events: []string{"changeMedia", "delete", "playlist", "setCurrent"}, Say: true,
+		State: []string{"users", "media", "playlist"},
+		Act: []ActGrant{
+			{Verb: "playlist.add", Rank: new(1.0)}, {Verb: "playlist.skip"}, {Verb: "playlist.remove", Rank: new(2.0)},
+			{Verb: "playlist.shuffle", Rank: new(2.0)},
+		},
+	},
+	"quotes": {Events: []string{"message"}},
+	"trivia": {Events: []string{"message"}, Say: true},
 }
 
 // BuiltinNames returns the names of the plugins of this program, sorted.

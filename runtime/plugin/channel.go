@@ -126,7 +126,7 @@ type Verb = bus.PluginVerb
 // The verbs, with the fields of Action that they use.
 const (
 	PlaylistAdd     = bus.VerbPlaylistAdd     // URL, at the end
-	PlaylistSkip    = bus.VerbPlaylistSkip    // what plays
+	PlaylistSkip    = bus.VerbPlaylistSkip    // what plays; UID: only if it is this
 	PlaylistRemove  = bus.VerbPlaylistRemove  // UID
 	PlaylistJump    = bus.VerbPlaylistJump    // UID
 	PlaylistShuffle = bus.VerbPlaylistShuffle // all of it
@@ -199,6 +199,9 @@ const (
 	Playlist = bus.StatePlaylist // Next, PlaylistItems
 	Polls    = bus.StatePoll     // Poll, the last one
 )
+
+// Playing is what plays.
+type Playing = bus.PlayingMedia
 
 // State is a part of the channel's state, beside Joined and Self, the bot's name.
 type State = bus.ChannelState

@@ -10,6 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/plugin/builtin/countdown"
 	"rosey.dev/rosey/runtime/plugin/builtin/custom"
 	"rosey.dev/rosey/runtime/plugin/builtin/dice"
+	"rosey.dev/rosey/runtime/plugin/builtin/playlist"
 	"rosey.dev/rosey/runtime/plugin/builtin/quotes"
 	"rosey.dev/rosey/runtime/plugin/builtin/trivia"
 	"rosey.dev/rosey/runtime/plugin/builtin/webapi"
@@ -21,6 +22,7 @@ var plugins = map[string]func() *plugin.Plugin{
 	"custom":    custom.New,
 	"dice":      dice.New,
 	"http":      webapi.New,
+	"playlist":  playlist.New,
 	"quotes":    quotes.New,
 	"trivia":    trivia.New,
 }

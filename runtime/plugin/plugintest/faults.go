@@ -40,7 +40,7 @@ func (r *Room) Allow(what string) {
 // HoldBack makes the answers to a kind of request, as in Deny, wait until Release, as those of a slow bot or database.
 // What was requested is done before.
 func (r *Room) HoldBack(what string) *Held {
-	held := &Held{room: r, what: what, arrived: make(chan struct{}, 1)}
+	held := &Held{room: r, what: what}
 	r.setFault(what, &fault{held: held})
 	return held
 }
@@ -49,17 +49,27 @@ func (r *Room) HoldBack(what string) *Held {
 type Held struct {
 	room    *Room
 	what    string
-	arrived chan struct{} // receives when an answer waits
-	waiting []func()      // guarded by the Room's lock
+	waiting []func() // guarded by the Room's lock
 }
 
-// Await waits until an answer is held back.
-func (h *Held) Await() {
+// Await waits until so many answers are held back.
+func (h *Held) Await(count int) {
 	h.room.t.Helper()
-	select {
-	case <-h.arrived:
-	case <-time.After(waitTimeout):
-		h.room.t.Fatalf("the plugin does not request %s", h.what)
+	timeout := time.NewTimer(waitTimeout)
+	defer timeout.Stop()
+	for {
+		h.room.mu.Lock()
+		waiting, changed := len(h.waiting), h.room.changed
+		h.room.mu.Unlock()
+		if waiting >= count {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			h.room.t.Fatalf("the plugin has requested %s %d times, want %d", h.what, waiting, count)
+			return
+		}
 	}
 }
 
@@ -116,10 +126,7 @@ func (r *Room) reply(m *nats.Msg, what string, denied func(why string) any, do f
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		one.held.waiting = append(one.held.waiting, func() { respond(m, answer) })
-		select {
-		case one.held.arrived <- struct{}{}:
-		default:
-		}
+		r.wake()
 	default:
 		respond(m, denied(one.why))
 	}

@@ -32,7 +32,7 @@ func (r *Room) As(name string, rank float64) Person {
 func (p Person) Joins() {
 	p.room.t.Helper()
 	p.room.mu.Lock()
-	p.room.people[p.user.Name] = p.user.Rank
+	p.room.people[p.user.Name] = bus.ChannelUser{Name: p.user.Name, Rank: p.user.Rank}
 	p.room.mu.Unlock()
 	p.room.Event(plugin.UserJoined, map[string]any{
 		"user": p.user.Name, "user_data": map[string]any{"username": p.user.Name, "rank": p.user.Rank},
@@ -48,6 +48,15 @@ func (p Person) Leaves() {
 	p.room.Event(plugin.UserLeft, map[string]any{
 		"user": p.user.Name, "user_data": map[string]any{"username": p.user.Name, "rank": p.user.Rank},
 	})
+}
+
+// GoesAway marks the person as away from the keyboard. They need to have joined.
+func (p Person) GoesAway() {
+	p.room.mu.Lock()
+	defer p.room.mu.Unlock()
+	user := p.room.people[p.user.Name]
+	user.AFK = true
+	p.room.people[p.user.Name] = user
 }
 
 // Writes makes the person write a line in the chat that is no command. The plugin gets the event.
@@ -70,6 +79,48 @@ func (r *Room) Event(name string, fields map[string]any) {
 	if err != nil {
 		r.t.Fatalf("the event %s: %v", name, err)
 	}
+	if slices.Contains(r.plugin.Events(), name) {
+		r.mu.Lock()
+		r.sent++
+		r.mu.Unlock()
+	}
+}
+
+// Settle waits until the plugin has handled the events that it was sent. So nothing that it does because of them comes
+// later.
+func (r *Room) Settle() {
+	r.t.Helper()
+	end := time.Now().Add(waitTimeout)
+	for r.handled() < r.countSent() {
+		if time.Now().After(end) {
+			r.t.Fatalf("the plugin has handled %d of %d events", r.handled(), r.countSent())
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (r *Room) countSent() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sent
+}
+
+// handled returns how many events the plugin has handled, also those for which it failed.
+func (r *Room) handled() (count int) {
+	families, err := r.metrics.Gather()
+	if err != nil {
+		r.t.Fatalf("reading the metrics of the plugin: %v", err)
+	}
+	for _, family := range families {
+		if family.GetName() != "rosey_plugin_events_total" {
+			continue
+		}
+		for _, series := range family.GetMetric() {
+			count += int(series.GetCounter().GetValue())
+		}
+	}
+	return count
 }
 
 // Says gives a command in the chat, with the prefix "!", and waits for the answer.

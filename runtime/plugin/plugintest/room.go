@@ -8,7 +8,8 @@
 // A Room is a NATS server inside the test, and what answers the plugin there: the bot's side of the wire, and a
 // key-value store in memory with revisions and a quota. The plugin is called over NATS, with the messages of a real
 // bot. Everything is granted and works unless Deny, Away, HoldBack or Refuse says otherwise; cooldowns are not waited
-// for. What is added to the playlist gets the UIDs from 1 on and the title "Film LINK".
+// for. What is added to the playlist gets the UIDs from 1 on and the title "Film LINK"; it follows what plays, and acts
+// of the plugin, PlaysNext and Plays change what plays, with the events of a server.
 //
 // The plugin's clock stands still at Epoch until Pass turns it, and what the plugin does every so often is done on the
 // way. Nothing waits for real time, except for lines that the plugin says by itself: Hears waits until one comes.
@@ -27,6 +28,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/natsserver"
@@ -68,12 +70,14 @@ type Room struct {
 	lines    []Line
 	acts     []Act
 	heard    int           // how many of lines Hears has passed
-	changed  chan struct{} // closed when there is another line or act
-	people   map[string]float64
+	changed  chan struct{} // closed when there is another line, act or answer that is held back
+	people   map[string]bus.ChannelUser
 	state    plugin.State
 	hello    chan struct{} // closed at the first hello
 	calls    int
 	added    int // to the playlist
+	sent     int // events that the plugin handles
+	metrics  *prometheus.Registry
 }
 
 // Line is a line that the plugin had said, other than as an answer.
@@ -120,9 +124,9 @@ func Open(t T, p *plugin.Plugin, options ...Option) *Room {
 	}
 	r := &Room{
 		t: t, plugin: p, all: subjects, clock: newClock(), settings: map[string]string{}, faults: map[string]*fault{},
-		answers: map[plugin.Verb]bus.PluginOutcome{}, changed: make(chan struct{}), people: map[string]float64{},
+		answers: map[plugin.Verb]bus.PluginOutcome{}, changed: make(chan struct{}), people: map[string]bus.ChannelUser{},
 		state: plugin.State{Success: true, Joined: true, Self: BotName, Server: ServerURL, Channel: ChannelName},
-		hello: make(chan struct{}),
+		hello: make(chan struct{}), metrics: prometheus.NewRegistry(),
 	}
 	r.kv = newKVStore(r.clock.Now)
 	for _, apply := range options {
@@ -152,7 +156,7 @@ func (r *Room) start() {
 	go func() {
 		ended <- r.plugin.Run(ctx, plugin.Options{
 			Conn: r.own, Subjects: r.all, Server: ServerURL, Channel: ChannelName, Settings: r.currentSettings, Log: log,
-			Clock: r.clock,
+			Clock: r.clock, Metrics: plugin.NewMetrics(r.metrics),
 		})
 	}()
 	select {
@@ -287,18 +291,15 @@ func (r *Room) acted(verb plugin.Verb, body []byte) bus.PluginOutcome {
 		r.record(nil, []Act{{verb, action}})
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if answer, set := r.answers[verb]; set {
+	answer, set := r.answers[verb]
+	r.mu.Unlock()
+	switch {
+	case set:
 		return answer
+	case action.Check:
+		return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 	}
-	outcome := bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
-	if verb == plugin.PlaylistAdd && !action.Check {
-		r.added++
-		outcome.Item = &plugin.Item{UID: r.added, Media: bus.Media{
-			Type: "yt", ID: action.URL, Title: "Film " + action.URL, Seconds: filmSeconds, QueuedBy: BotName,
-		}}
-	}
-	return outcome
+	return r.change(verb, action)
 }
 
 // mediaLink is what a Room takes for a link that CyTube plays, and filmSeconds the length of all that is added there.
@@ -311,6 +312,11 @@ func (r *Room) record(lines []Line, acts []Act) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines, r.acts = append(r.lines, lines...), append(r.acts, acts...)
+	r.wake()
+}
+
+// wake wakes those who wait for something. It is called with the lock.
+func (r *Room) wake() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -325,7 +331,7 @@ func (r *Room) stateOf(thing plugin.Thing) plugin.State {
 	switch thing {
 	case plugin.Users:
 		for _, name := range slices.Sorted(maps.Keys(r.people)) {
-			state.Users = append(state.Users, bus.ChannelUser{Name: name, Rank: r.people[name]})
+			state.Users = append(state.Users, r.people[name])
 		}
 		state.UserCount, state.Connected = len(state.Users), len(state.Users)
 	case plugin.Media:
@@ -359,16 +365,6 @@ func (r *Room) Refuse(verb plugin.Verb, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answers[verb] = bus.PluginOutcome{Outcome: bus.OutcomeFailed, Error: why}
-}
-
-// Plays makes something play in the channel, with what follows in the playlist. Nil: nothing plays.
-func (r *Room) Plays(now *bus.PlayingMedia, next ...bus.QueuedMedia) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.state.Playing, r.state.Next, r.state.PlaylistItems = now, next, len(next)
-	if now != nil {
-		r.state.PlaylistItems++
-	}
 }
 
 // Polls makes a poll the last one of the channel. Nil: there was none.

@@ -1,0 +1,218 @@
+package playlist
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"rosey.dev/rosey/runtime/plugin"
+)
+
+// Events beside those that the SDK names.
+const (
+	currentEvent  = "setCurrent" // Data is the UID of what plays now
+	playlistEvent = "playlist"   // Data has all items, after a shuffle for example
+)
+
+const (
+	// requestsKey is the key of what people have added.
+	requestsKey = "requests"
+	// maxRequests bounds how many are noted, of all people together.
+	maxRequests = 400
+	// maxWait is after how long an item counts no more as one that waits, whatever has become of it, and unknownWait the
+	// same for one whose UID the plugin has not learnt.
+	maxWait, unknownWait = 24 * time.Hour, time.Hour
+	// noteTimeout is how long the plugin may take to note what has become of a request.
+	noteTimeout = 3 * time.Second
+)
+
+// request is an item that somebody has added, as it is stored.
+type request struct {
+	UID int `json:"uid,omitempty"` // 0: not known
+	// Call is the ID of the call, while what becomes of it is not known.
+	Call  string `json:"call,omitempty"`
+	Who   string `json:"who"`   // in lower case
+	At    int64  `json:"at"`    // in Unix seconds
+	Waits bool   `json:"waits"` // it has not been played yet
+}
+
+func declareRequests(p *plugin.Plugin) {
+	p.Command(plugin.Command{
+		Name: "request", Aliases: []string{"req"}, Usage: "link", Rank: plugin.Registered, Timeout: actTimeout,
+		Via: []plugin.Via{plugin.Chat}, Cooldown: plugin.Cooldown{User: 5 * time.Second},
+		Help: "Adds to the end of the playlist.",
+		Examples: []plugin.Example{
+			{Say: "!request https://youtu.be/dQw4w9WgXcQ", Like: `^Added .+ \[1:30:00\]$`},
+			{Say: "!request", Wrong: `expected a link`},
+		},
+	}, add)
+}
+
+func add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
+	words := c.Words()
+	if len(words) != 1 {
+		return plugin.Reply{}, plugin.Usage("expected a link, and nothing else")
+	}
+	isLimited := c.User.Rank < plugin.Moderator
+	if isLimited {
+		if err := reserve(ctx, c); err != nil {
+			return plugin.Reply{}, err
+		}
+	}
+	item, err := c.Add(ctx, words[0])
+	if isLimited {
+		if noteErr := settle(ctx, c, item, err); noteErr != nil {
+			c.Log().WarnContext(ctx, "what became of a request is not noted", "error", noteErr)
+		}
+	}
+	if err != nil {
+		return plugin.Reply{}, refusal(err)
+	}
+	return plugin.Text("Added %s", describe(item)), nil
+}
+
+// refusal returns an error that is shown to the person if the bot or the server has refused what was requested.
+func refusal(err error) error {
+	if refused, ok := errors.AsType[*plugin.RequestError](err); ok {
+		return plugin.UsageError(errors.New(refused.Why))
+	}
+	return err
+}
+
+// reserve notes that somebody adds an item, before it is added, so that no limit is passed meanwhile. It returns a
+// usage error if a limit is reached.
+func reserve(ctx context.Context, c *plugin.Call) error {
+	waiting, hourly := c.Settings().Int(maxWaiting), c.Settings().Int(maxPerHour)
+	who, now := strings.ToLower(c.User.Name), c.Now()
+	return change(ctx, c.Channel, func(all []request) ([]request, error) {
+		waits, lately := 0, 0
+		for _, one := range all {
+			if one.Who != who {
+				continue
+			}
+			if one.Waits {
+				waits++
+			}
+			if one.isRecent(now) {
+				lately++
+			}
+		}
+		switch {
+		case waiting > 0 && waits >= waiting:
+			return nil, plugin.Usage("you have %d items that wait: at most %d may", waits, waiting)
+		case hourly > 0 && lately >= hourly:
+			return nil, plugin.Usage("you have added %d items in an hour: at most %d may be", lately, hourly)
+		case len(all) >= maxRequests:
+			return nil, plugin.Usage("too many items of all people wait: try again later")
+		}
+		return append(all, request{Call: c.ID, Who: who, At: now.Unix(), Waits: true}), nil
+	})
+}
+
+// settle notes what has become of a request. If that is not known, it counts as one that waits, for a while.
+func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout) // also if the call's time is over
+	defer cancel()
+	_, refused := errors.AsType[*plugin.RequestError](problem)
+	isMeant := func(one request) bool { return one.Call == c.ID }
+	switch {
+	case refused || errors.Is(problem, plugin.ErrAbsent):
+		return change(ctx, c.Channel, func(all []request) ([]request, error) {
+			return slices.DeleteFunc(all, isMeant), nil
+		})
+	case problem != nil:
+		return nil
+	}
+	state, err := c.State(ctx, plugin.Media) // it may have begun already
+	if err != nil {
+		return err
+	}
+	begun := state.Playing != nil && state.Playing.UID == item.UID
+	return change(ctx, c.Channel, func(all []request) ([]request, error) {
+		if at := slices.IndexFunc(all, isMeant); at >= 0 {
+			all[at].UID, all[at].Call, all[at].Waits = item.UID, "", !begun
+		}
+		return all, nil
+	})
+}
+
+// change changes what is noted, without what is too old.
+func change(ctx context.Context, c *plugin.Channel, do func(all []request) ([]request, error)) error {
+	now := c.Now()
+	_, err := plugin.Update(ctx, c.KV(), requestsKey, func(all []request) ([]request, error) {
+		return do(current(all, now))
+	})
+	return err
+}
+
+// current returns the requests that count still.
+func current(all []request, now time.Time) []request {
+	kept := []request{}
+	for _, one := range all {
+		limit := maxWait
+		if one.UID == 0 {
+			limit = unknownWait
+		}
+		one.Waits = one.Waits && now.Sub(time.Unix(one.At, 0)) < limit
+		if one.Waits || one.isRecent(now) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+// isRecent reports whether it was added in the last hour.
+func (r request) isRecent(now time.Time) bool { return now.Sub(time.Unix(r.At, 0)) < time.Hour }
+
+// noteDeleted notes that an item is not in the playlist any more.
+func noteDeleted(ctx context.Context, e *plugin.Event) error {
+	var item struct {
+		UID int `json:"uid"`
+	}
+	if err := json.Unmarshal(e.Data, &item); err != nil || item.UID == 0 {
+		return nil //nolint:nilerr // it is none of an item
+	}
+	return end(ctx, e, func(uid int) bool { return uid == item.UID })
+}
+
+// noteCurrent notes that an item begins.
+func noteCurrent(ctx context.Context, e *plugin.Event) error {
+	var begun int
+	if err := json.Unmarshal(e.Data, &begun); err != nil {
+		return nil //nolint:nilerr // nothing plays
+	}
+	return end(ctx, e, func(uid int) bool { return uid == begun })
+}
+
+// noteList notes which items are there at all: somebody has removed many at once, or the server has started again.
+func noteList(ctx context.Context, e *plugin.Event) error {
+	var items []struct {
+		UID int `json:"uid"`
+	}
+	if err := json.Unmarshal(e.Data, &items); err != nil {
+		return nil //nolint:nilerr // the list was too large for the feed
+	}
+	there := map[int]bool{}
+	for _, one := range items {
+		there[one.UID] = true
+	}
+	return end(ctx, e, func(uid int) bool { return !there[uid] })
+}
+
+// end notes that items wait no more.
+func end(ctx context.Context, e *plugin.Event, isMeant func(uid int) bool) error {
+	has := func(one request) bool { return one.Waits && one.UID != 0 && isMeant(one.UID) }
+	var all []request
+	if _, err := e.KV().Get(ctx, requestsKey, &all); err != nil || !slices.ContainsFunc(all, has) {
+		return err // most items are none of ours: nothing is written
+	}
+	return change(ctx, e.Channel, func(all []request) ([]request, error) {
+		for i, one := range all {
+			all[i].Waits = one.Waits && !has(one)
+		}
+		return all, nil
+	})
+}

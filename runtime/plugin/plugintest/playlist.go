@@ -1,0 +1,145 @@
+package plugintest
+
+import (
+	"slices"
+
+	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/plugin"
+)
+
+// Film returns an item of the playlist with a title and a length in seconds, 0 for a live stream.
+func Film(uid int, title string, seconds int) plugin.Item {
+	return plugin.Item{UID: uid, Media: bus.Media{Type: "yt", ID: title, Title: title, Seconds: seconds}}
+}
+
+// Plays makes something play in the channel from its beginning, with what follows in the playlist. Nil: nothing plays.
+// The plugin gets the events.
+func (r *Room) Plays(now *plugin.Item, next ...plugin.Item) {
+	r.mu.Lock()
+	r.state.Next = slices.Clone(next)
+	for _, one := range next {
+		r.added = max(r.added, one.UID) // what is added gets others
+	}
+	if now != nil {
+		r.added = max(r.added, now.UID)
+	}
+	events := r.begin(now)
+	r.mu.Unlock()
+	r.send(events)
+}
+
+// PlaysNext makes what follows play, as if what plays had ended, which is removed. The plugin gets the events.
+func (r *Room) PlaysNext() {
+	r.mu.Lock()
+	events := r.next()
+	r.mu.Unlock()
+	r.send(events)
+}
+
+// Position puts what plays at a position in seconds, and pauses it or lets it go on. It stays there until the next
+// call, as with a playback leader whose player is stuck.
+func (r *Room) Position(seconds float64, paused bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state.Playing != nil {
+		now := *r.state.Playing
+		now.Position, now.Paused = seconds, paused
+		r.state.Playing = &now
+	}
+}
+
+// event is one that the server sends because of a change.
+type event struct {
+	name string
+	data any
+}
+
+func (r *Room) send(events []event) {
+	for _, one := range events {
+		r.Event(one.name, map[string]any{"platform_data": one.data})
+	}
+}
+
+// begin makes an item play. It is called with the lock, as next and remove are.
+func (r *Room) begin(now *plugin.Item) []event {
+	r.state.PlaylistItems = len(r.state.Next)
+	if now == nil {
+		r.state.Playing = nil
+		return nil
+	}
+	r.state.PlaylistItems++
+	r.state.Playing = &plugin.Playing{UID: now.UID, Media: now.Media}
+	return []event{{"setCurrent", now.UID}, {plugin.MediaChanged, mediaOf(now.Media)}}
+}
+
+func mediaOf(media bus.Media) map[string]any {
+	return map[string]any{"type": media.Type, "id": media.ID, "title": media.Title, "seconds": media.Seconds}
+}
+
+func (r *Room) next() []event {
+	var events []event
+	if r.state.Playing != nil && r.state.Playing.UID != 0 {
+		events = []event{{plugin.Deleted, map[string]any{"uid": r.state.Playing.UID}}}
+	}
+	if len(r.state.Next) == 0 {
+		return append(events, r.begin(nil)...)
+	}
+	now := r.state.Next[0]
+	r.state.Next = r.state.Next[1:]
+	return append(events, r.begin(&now)...)
+}
+
+// add adds to the end, and plays it if nothing else plays.
+func (r *Room) add(url string) (plugin.Item, []event) {
+	r.added++
+	item := plugin.Item{UID: r.added, Media: bus.Media{
+		Type: "yt", ID: url, Title: "Film " + url, Seconds: filmSeconds, QueuedBy: BotName,
+	}}
+	media := mediaOf(item.Media)
+	events := []event{{plugin.Queued, map[string]any{
+		"item": map[string]any{"uid": item.UID, "media": media, "queueby": BotName},
+	}}}
+	if r.state.Playing == nil {
+		return item, append(events, r.begin(&item)...)
+	}
+	r.state.Next = append(r.state.Next, item)
+	r.state.PlaylistItems++
+	return item, events
+}
+
+func (r *Room) remove(uid int) []event {
+	if r.state.Playing != nil && r.state.Playing.UID == uid {
+		return r.next()
+	}
+	isMeant := func(one plugin.Item) bool { return one.UID == uid }
+	if slices.ContainsFunc(r.state.Next, isMeant) {
+		r.state.Next = slices.DeleteFunc(slices.Clone(r.state.Next), isMeant)
+		r.state.PlaylistItems--
+	}
+	return []event{{plugin.Deleted, map[string]any{"uid": uid}}}
+}
+
+// change does in the playlist what the plugin asks for.
+func (r *Room) change(verb plugin.Verb, action plugin.Action) bus.PluginOutcome {
+	outcome := bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
+	var events []event
+	r.mu.Lock()
+	switch verb {
+	case plugin.PlaylistAdd:
+		var item plugin.Item
+		item, events = r.add(action.URL)
+		outcome.Item = &item
+	case plugin.PlaylistSkip:
+		now := r.state.Playing
+		if now == nil || action.UID != 0 && action.UID != now.UID {
+			r.mu.Unlock()
+			return bus.PluginOutcome{Outcome: bus.OutcomeInvalid, Error: "something else plays by now"}
+		}
+		events = r.next()
+	case plugin.PlaylistRemove:
+		events = r.remove(action.UID)
+	}
+	r.mu.Unlock()
+	r.send(events)
+	return outcome
+}
