@@ -183,7 +183,8 @@ type UserItem struct {
 	FirstSeenMS int64  `json:"first_seen_ms"`
 	LastSeenMS  int64  `json:"last_seen_ms"`
 	// ConnectedMS is the time of all sessions, an open one up to LastSeenMS, and of imported data. In a list it is as it
-	// was when it was last added up: a second ago, or where there are millions of joins and leaves, some minutes.
+	// was when it was last added up: a second ago, or where there are millions of joins and leaves, some minutes. Of more
+	// than 200,000 users, it is 0 there for those with the shortest times.
 	ConnectedMS int64 `json:"connected_ms"`
 	// OnlineSinceMS is when the open session began, as of ConnectedMS. Absent: the user is not in the channel, as far as
 	// the database knows.

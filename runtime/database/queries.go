@@ -41,7 +41,10 @@ type queries struct {
 type waitingQueries struct{ all, searches atomic.Int32 }
 
 func newQueries() queries {
-	return queries{running: make(chan struct{}, maxQueries), searching: make(chan struct{}, maxSearches)}
+	return queries{
+		running: make(chan struct{}, maxQueries), searching: make(chan struct{}, maxSearches),
+		times: userTimes{most: maxKnownTimes},
+	}
 }
 
 // begin waits for a turn, which end ends. It reports whether there is one before ctx ends.

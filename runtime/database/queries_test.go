@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/database"
@@ -226,7 +225,7 @@ func TestAUserWhoWasRemovedEndsNoList(t *testing.T) {
 // slowTimes is a store that does not find out in time how long everybody was in the channel.
 type slowTimes struct{ *sqlite.Store }
 
-func (s slowTimes) UserTimes(ctx context.Context, _ store.Channel, _ string, _ time.Time) ([]store.UserTime, error) {
+func (s slowTimes) UserTimes(ctx context.Context, _ store.Channel, _ store.TimesQuery) ([]store.UserTime, error) {
 	<-ctx.Done()
 	return nil, errors.New("interrupted")
 }

@@ -44,12 +44,12 @@ func (s slowStore) Chat(
 }
 
 func (s slowStore) UserTimes(
-	ctx context.Context, channel store.Channel, after string, until time.Time,
+	ctx context.Context, channel store.Channel, query store.TimesQuery,
 ) ([]store.UserTime, error) {
 	if err := s.wait(ctx); err != nil {
 		return nil, err
 	}
-	return s.Store.UserTimes(ctx, channel, after, until)
+	return s.Store.UserTimes(ctx, channel, query)
 }
 
 // slowDown makes the store of an engine slow, until the returned function is called.

@@ -21,13 +21,14 @@ type userTimes struct {
 	known    map[store.Channel]*knownTimes
 	running  map[store.Channel]*timesCount
 	outdated int // counts the calls of forget
+	most     int // maxKnownTimes, except in tests
 	counts   sync.WaitGroup
 }
 
 // knownTimes are not changed once they are known.
 type knownTimes struct {
 	users   []store.UserTime           // the longest time first, and then by name
-	byName  map[string]*store.UserTime // by the folded name
+	byName  map[string]*store.UserTime // by the folded name: those, and others who are in the channel
 	longest store.UserTime             // with the longest session
 	hours   []store.HourCount          // of all users, ordered by time
 	until   time.Time                  // until when they are good enough
@@ -51,7 +52,8 @@ const (
 	firstPatience = time.Second
 	// timesTurn is how long a count keeps the turn of requests that read much.
 	timesTurn = 50 * time.Millisecond
-	// maxKnownTimes bounds the users whose times are remembered, of all channels.
+	// maxKnownTimes bounds the users whose times are remembered, of all channels. Of a channel with more, those are who
+	// were there longest. Beside them, as many are remembered at most who are there.
 	maxKnownTimes = 200_000
 )
 
@@ -155,14 +157,20 @@ func (t *userTimes) finish(channel store.Channel, count *timesCount) {
 	if count.err != nil || count.outdated != t.outdated {
 		return
 	}
-	users := len(count.times.users)
-	for _, other := range t.known {
-		users += len(other.users)
-	}
-	if t.known == nil || users > maxKnownTimes {
+	if t.known == nil {
 		t.known = map[store.Channel]*knownTimes{}
 	}
 	t.known[channel] = count.times
+	users := 0
+	for _, times := range t.known {
+		users += len(times.users)
+	}
+	for other, times := range t.known {
+		if other != channel && users > t.most {
+			users -= len(times.users)
+			delete(t.known, other)
+		}
+	}
 }
 
 // countTimes reads the times of all users, some at a time: in between, the requests that read much have their turn.
@@ -170,21 +178,31 @@ func (e *Engine) countTimes(ctx context.Context, channel store.Channel) (*knownT
 	known := &knownTimes{byName: map[string]*store.UserTime{}}
 	hours := map[time.Time]int64{}
 	began, reading := time.Now(), time.Duration(0)
-	for from, more := "", true; more; {
+	inTurn := func(read func() error) error {
 		end, ok := e.queries.begin(ctx, readsMuch)
 		if !ok {
-			return nil, fmt.Errorf("waiting for a turn to read the times of users: %w", ctx.Err())
+			return fmt.Errorf("waiting for a turn to read the times of users: %w", ctx.Err())
 		}
+		defer end()
 		took := time.Now()
-		var err error
-		from, more, err = e.countSome(ctx, channel, from, known, hours)
-		end()
-		reading += time.Since(took)
-		if err != nil {
-			return nil, err
-		}
+		defer func() { reading += time.Since(took) }()
+		return read()
 	}
-	known.order()
+	var query store.TimesQuery
+	err := inTurn(func() (err error) { // once: it may take longer than the turns
+		query.Watches, err = e.store.Watches(ctx, channel)
+		return err
+	})
+	for more := true; more && err == nil; {
+		err = inTurn(func() (err error) {
+			query.After, more, err = e.countSome(ctx, channel, query, known, hours)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	known.order(e.queries.times.most)
 	for at, lines := range hours {
 		known.hours = append(known.hours, store.HourCount{At: at, Lines: lines})
 	}
@@ -195,37 +213,58 @@ func (e *Engine) countTimes(ctx context.Context, channel store.Channel) (*knownT
 
 // countSome reads the times of the users behind a name, as many as it can in a turn. It returns the last name.
 func (e *Engine) countSome(
-	ctx context.Context, channel store.Channel, from string, known *knownTimes, hours map[time.Time]int64,
+	ctx context.Context, channel store.Channel, query store.TimesQuery, known *knownTimes, hours map[time.Time]int64,
 ) (to string, more bool, err error) {
-	users, err := e.store.UserTimes(ctx, channel, from, time.Now().Add(timesTurn))
+	query.Until = time.Now().Add(timesTurn)
+	users, err := e.store.UserTimes(ctx, channel, query)
 	if err != nil {
 		return "", false, err
 	}
-	known.users = append(known.users, users...)
+	known.add(users, e.queries.times.most)
 	if more = len(users) > 0; more {
 		to = store.Fold(users[len(users)-1].Username)
 	}
-	counts, err := e.store.ChannelHours(ctx, channel, from, to)
+	counts, err := e.store.ChannelHours(ctx, channel, query.After, to)
 	for _, count := range counts {
 		hours[count.At] += count.Lines
 	}
 	return to, more, err
 }
 
-// order orders the users, and finds the longest session.
-func (k *knownTimes) order() {
+// add adds users who were read, of whom most are to be kept.
+func (k *knownTimes) add(users []store.UserTime, most int) {
+	for _, user := range users {
+		length, longest := user.Longest.Length(), k.longest.Longest.Length()
+		if length > longest || length == longest && store.Fold(user.Username) < store.Fold(k.longest.Username) {
+			k.longest = user
+		}
+	}
+	if k.users = append(k.users, users...); len(k.users) > most+most/2 { // rarely: it takes long
+		k.leaveOut(most)
+	}
+}
+
+// order orders the users when all are read.
+func (k *knownTimes) order(most int) {
+	k.leaveOut(most)
+	for i := range k.users {
+		k.byName[store.Fold(k.users[i].Username)] = &k.users[i]
+	}
+}
+
+// leaveOut orders the users, and leaves out those with the shortest times if they are too many.
+func (k *knownTimes) leaveOut(most int) {
 	slices.SortFunc(k.users, func(a, b store.UserTime) int {
 		return cmp.Or(cmp.Compare(b.Connected.Milliseconds(), a.Connected.Milliseconds()),
 			strings.Compare(store.Fold(a.Username), store.Fold(b.Username)))
 	})
-	for i := range k.users {
-		user := &k.users[i]
-		k.byName[store.Fold(user.Username)] = user
-		length, longest := user.Longest.Length(), k.longest.Longest.Length()
-		if length > longest || length == longest && store.Fold(user.Username) < store.Fold(k.longest.Username) {
-			k.longest = *user
+	kept := min(most, len(k.users))
+	for _, user := range k.users[kept:] {
+		if user.SessionStart != nil && len(k.byName) < most {
+			k.byName[store.Fold(user.Username)] = &user
 		}
 	}
+	k.users = slices.Delete(k.users, kept, len(k.users))
 }
 
 // complete adds to users what is derived from their sessions.

@@ -18,9 +18,11 @@ type Queries interface {
 	Chat(ctx context.Context, channel Channel, query ChatQuery) (ChatPage, error)
 	// UserList returns users without what is derived from their sessions: Connected is that of imported data alone.
 	UserList(ctx context.Context, channel Channel, query UserQuery) ([]User, error)
-	// UserTimes returns users whose folded names are greater than after, ordered by the folded name, with what is derived
-	// from their sessions. It reads users until a time, but at least one; none means that there are no more.
-	UserTimes(ctx context.Context, channel Channel, after string, until time.Time) ([]UserTime, error)
+	// Watches returns the newest MaxPresence watches of a channel.
+	Watches(ctx context.Context, channel Channel) (Watches, error)
+	// UserTimes returns users with what is derived from their sessions, ordered by the folded name. None means that there
+	// are no more.
+	UserTimes(ctx context.Context, channel Channel, query TimesQuery) ([]UserTime, error)
 	// ChatHours returns the hours in which a user wrote lines, ordered by time. Hours that are only partly in the span
 	// count.
 	ChatHours(ctx context.Context, channel Channel, name string, span Span) ([]HourCount, error)
@@ -121,6 +123,14 @@ type UserPlace struct {
 	Value int64
 	// Name is folded.
 	Name string
+}
+
+// TimesQuery selects users whose folded names are greater than After: as many as are read until a time, but at least
+// one.
+type TimesQuery struct {
+	Watches Watches // those of the channel
+	After   string
+	Until   time.Time
 }
 
 // UserTime is how long a user was in the channel.

@@ -37,6 +37,39 @@ type Presence struct {
 // there.
 type Watch struct{ Since, Until time.Time }
 
+// Watches are the watches of a channel, prepared once for the sessions of all its users.
+type Watches struct {
+	since   []time.Time // when each began, ordered
+	watched []time.Time // the latest end of those before each
+}
+
+// NewWatches prepares watches, which are in any order.
+func NewWatches(all []Watch) Watches {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b Watch) int { return a.Since.Compare(b.Since) })
+	var prepared Watches
+	var watched time.Time
+	for _, watch := range all {
+		prepared.since, prepared.watched = append(prepared.since, watch.Since), append(prepared.watched, watched)
+		if watch.Until.After(watched) {
+			watched = watch.Until
+		}
+	}
+	return prepared
+}
+
+// after returns the first watch that began after a time, but not the first of all: nobody had watched before it.
+func (w Watches) after(at time.Time) (number int, found bool) {
+	number, _ = slices.BinarySearchFunc(w.since, at, func(since, at time.Time) int {
+		if since.After(at) {
+			return 1
+		}
+		return -1
+	})
+	number = max(number, 1)
+	return number, number < len(w.since)
+}
+
 // MaxPresence is how many joins and leaves of a user, and how many watches of a channel, are read for the user's
 // sessions: the newest. That is years of them, and bounds the memory that a request needs.
 const MaxPresence = 20_000
@@ -45,13 +78,13 @@ const MaxPresence = 20_000
 // which records that everyone left and joined.
 const sessionGap = time.Minute
 
-// Sessions derives a user's sessions, oldest first, from their joins and leaves and from the watches of the channel,
-// all in any order. The last session may be open.
+// Sessions derives a user's sessions, oldest first, from their joins and leaves and from the watches of the channel.
+// They are in any order. The last session may be open.
 //
 // A user who joins twice was there in between, since a bot that joins the channel records everyone who is there as
 // joined. If a user is not among them, they left while no bot watched: their session ends when the previous bot was
 // last known to be there. A user who leaves without having joined has no session, since its start is unknown.
-func Sessions(presence []Presence, watches []Watch) []Session {
+func Sessions(presence []Presence, watches Watches) []Session {
 	presence = append(slices.Clone(presence), unseenLeaves(presence, watches)...)
 	slices.SortFunc(presence, func(a, b Presence) int {
 		// The IDs order the events of a millisecond: a reload is a leave and a join at the same time.
@@ -77,8 +110,8 @@ func Sessions(presence []Presence, watches []Watch) []Session {
 // lastID sorts after the ID of every event.
 const lastID = "\xff"
 
-// unseenLeaves returns the leaves that no bot saw: one for each watch that begins without the user.
-func unseenLeaves(presence []Presence, watches []Watch) (leaves []Presence) {
+// unseenLeaves returns the leaves that no bot saw: where a watch begins without the user, who had joined before.
+func unseenLeaves(presence []Presence, watches Watches) (leaves []Presence) {
 	var joins []time.Time
 	for _, event := range presence {
 		if event.Joined {
@@ -86,21 +119,16 @@ func unseenLeaves(presence []Presence, watches []Watch) (leaves []Presence) {
 		}
 	}
 	slices.SortFunc(joins, time.Time.Compare)
-	watches = slices.Clone(watches)
-	slices.SortFunc(watches, func(a, b Watch) int { return a.Since.Compare(b.Since) })
-	var watched time.Time // the latest end of the watches so far
-	for _, watch := range watches {
-		at, present := slices.BinarySearchFunc(joins, watch.Since, time.Time.Compare)
-		if !present && at > 0 && !watched.IsZero() {
-			left := earlier(watched, watch.Since)
-			if last := joins[at-1]; last.After(left) {
-				left = last // the bot that saw the join has not reported its status since
-			}
-			leaves = append(leaves, Presence{ID: lastID, At: left})
+	for i, join := range joins {
+		number, found := watches.after(join)
+		if !found || i+1 < len(joins) && !watches.since[number].Before(joins[i+1]) {
+			continue // the next join is the newest before that watch, or is what that bot has found
 		}
-		if watch.Until.After(watched) {
-			watched = watch.Until
+		left := earlier(watches.watched[number], watches.since[number])
+		if join.After(left) {
+			left = join // the bot that saw the join has not reported its status since
 		}
+		leaves = append(leaves, Presence{ID: lastID, At: left})
 	}
 	return leaves
 }

@@ -51,7 +51,7 @@ func TestSessions(t *testing.T) {
 			all := facts(t, test.facts)
 			for range 5 {
 				rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-				if diff := cmp.Diff(test.want, store.Sessions(all, nil)); diff != "" {
+				if diff := cmp.Diff(test.want, store.Sessions(all, store.Watches{})); diff != "" {
 					t.Fatalf("in the order %v:\n%s", all, diff)
 				}
 			}
@@ -87,21 +87,22 @@ func TestSessionsWithUnseenLeaves(t *testing.T) {
 		for range 5 {
 			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			rand.Shuffle(len(watches), func(i, j int) { watches[i], watches[j] = watches[j], watches[i] })
-			if diff := cmp.Diff(test.want, store.Sessions(all, watches)); diff != "" {
+			if diff := cmp.Diff(test.want, store.Sessions(all, store.NewWatches(watches))); diff != "" {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
 	}
 	// A bot that lost its connection may overlap with the next one.
 	both := []store.Watch{{Since: second(10), Until: second(800)}, {Since: second(700), Until: second(900)}}
-	if diff := cmp.Diff([]store.Session{session(10, 700)}, store.Sessions(facts(t, "+10"), both)); diff != "" {
+	got := store.Sessions(facts(t, "+10"), store.NewWatches(both))
+	if diff := cmp.Diff([]store.Session{session(10, 700)}, got); diff != "" {
 		t.Errorf("two bots at once: %s", diff)
 	}
 }
 
 func TestUserWithSessions(t *testing.T) {
 	user := store.User{Username: "alice", LastSeen: second(250)}
-	got := user.WithSessions(store.Sessions(facts(t, "+0 -100 +200"), nil))
+	got := user.WithSessions(store.Sessions(facts(t, "+0 -100 +200"), store.Watches{}))
 	start := second(200)
 	want := store.User{
 		Username: "alice", LastSeen: second(250), Connected: 150 * time.Second, SessionStart: &start,
@@ -110,7 +111,7 @@ func TestUserWithSessions(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	got = user.WithSessions(store.Sessions(facts(t, "+0 -100"), nil))
+	got = user.WithSessions(store.Sessions(facts(t, "+0 -100"), store.Watches{}))
 	if got.SessionStart != nil || got.Connected != 100*time.Second {
 		t.Errorf("left: %+v", got)
 	}

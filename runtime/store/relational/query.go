@@ -88,9 +88,18 @@ func (s Store) users(
 	return users, err
 }
 
-func readWatches(ctx context.Context, tx Tx, channel store.Channel) ([]store.Watch, error) {
-	return Select(ctx, tx, watchesSQL, channelArguments(channel, store.MaxPresence),
+// Watches implements store.Queries.
+func (s Store) Watches(ctx context.Context, channel store.Channel) (watches store.Watches, err error) {
+	if watches, err = readWatches(ctx, s.db, channel); err != nil {
+		return watches, fmt.Errorf("reading when a bot was in the channel: %w", err)
+	}
+	return watches, nil
+}
+
+func readWatches(ctx context.Context, tx Executor, channel store.Channel) (store.Watches, error) {
+	watches, err := Select(ctx, tx, watchesSQL, channelArguments(channel, store.MaxPresence),
 		func(row *store.Watch) []any { return []any{millis{&row.Since}, millis{&row.Until}} })
+	return store.NewWatches(watches), err
 }
 
 // presenceRow is a join or leave and the folded name of its user.
@@ -102,7 +111,7 @@ type presenceRow struct {
 // addSessions adds the sessions to users. It reads the joins and leaves of one user after the other: those of all could
 // fill the memory.
 func addSessions(
-	ctx context.Context, tx Tx, users []store.User, watches []store.Watch, query string, arguments []any,
+	ctx context.Context, tx Tx, users []store.User, watches store.Watches, query string, arguments []any,
 ) error {
 	byName := make(map[string]*store.User, len(users))
 	for i := range users {
@@ -118,7 +127,7 @@ func addSessions(
 
 // eachSessions calls do for each user with joins and leaves, in the order of the query.
 func eachSessions(
-	ctx context.Context, tx Tx, watches []store.Watch, query string, arguments []any,
+	ctx context.Context, tx Tx, watches store.Watches, query string, arguments []any,
 	do func(name string, sessions []store.Session),
 ) error {
 	var name string

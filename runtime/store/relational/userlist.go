@@ -95,26 +95,22 @@ const (
 	timesSQL     = usersSQL + ` AND name_key > $3 ORDER BY name_key LIMIT $4`
 )
 
-// UserTimes implements store.Queries. It reads all tables from one snapshot, as users does.
+// UserTimes implements store.Queries.
 func (s Store) UserTimes(
-	ctx context.Context, channel store.Channel, after string, until time.Time,
+	ctx context.Context, channel store.Channel, query store.TimesQuery,
 ) (times []store.UserTime, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, tx Tx) error {
 		times = nil
-		users, err := Select(ctx, tx, timesSQL, channelArguments(channel, after, timesPortion), scanUser)
-		if err != nil || len(users) == 0 {
-			return err
-		}
-		watches, err := readWatches(ctx, tx, channel)
+		users, err := Select(ctx, tx, timesSQL, channelArguments(channel, query.After, timesPortion), scanUser)
 		if err != nil {
 			return err
 		}
 		for _, user := range users {
-			if len(times) > 0 && time.Now().After(until) {
+			if len(times) > 0 && time.Now().After(query.Until) {
 				return nil
 			}
 			var sessions []store.Session
-			err := eachSessions(ctx, tx, watches, userPresenceSQL,
+			err := eachSessions(ctx, tx, query.Watches, userPresenceSQL,
 				channelArguments(channel, store.Fold(user.Username), store.MaxPresence),
 				func(_ string, of []store.Session) { sessions = of })
 			if err != nil {

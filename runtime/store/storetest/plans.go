@@ -78,7 +78,11 @@ var planned = []struct {
 	{"users by last seen", "users_by_last_seen", false, askUsers(store.OrderLastSeen, false)},
 	{"users by name", "users", false, askUsers(store.OrderName, false)},
 	{"times of users", "presence_by_user", false, func(ctx context.Context, s relational.Store) error {
-		_, err := s.UserTimes(ctx, movies, "user7", time.Time{})
+		_, err := s.UserTimes(ctx, movies, store.TimesQuery{After: "user7"})
+		return err
+	}},
+	{"watches", "watches", false, func(ctx context.Context, s relational.Store) error {
+		_, err := s.Watches(ctx, movies)
 		return err
 	}},
 	{"one user", "presence_by_user", false, func(ctx context.Context, s relational.Store) error {

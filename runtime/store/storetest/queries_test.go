@@ -276,10 +276,12 @@ func userTimes(t storeTest) {
 	t.apply(chatLine(1, "aaron", "no session"), joined(0, "Bob"), left(30, "Bob"), joined(100, "Bob"), left(300, "Bob"),
 		joined(0, "carol"), chatLine(50, "carol", "hi"), left(1, "zoe"))
 	t.apply(in(music, []store.Event{joined(0, "bob")})...)
+	watches := must[store.Watches](t)(t.Watches(t.Context(), movies))
 	for _, until := range []time.Time{{}, time.Now().Add(time.Hour)} { // one user at a time, and all of them
 		var got []string
 		for after := ""; ; {
-			times := must[[]store.UserTime](t)(t.UserTimes(t.Context(), movies, after, until))
+			times := must[[]store.UserTime](t)(t.UserTimes(t.Context(), movies,
+				store.TimesQuery{Watches: watches, After: after, Until: until}))
 			if len(times) == 0 {
 				break
 			}
