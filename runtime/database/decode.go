@@ -140,13 +140,24 @@ func decodeInto(data []byte, payload any) error {
 		return nil
 	}
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
-		return fmt.Errorf("%w: field %s has the wrong type", errInvalid, fieldName(wrongType.Field))
+		return &wrongFieldError{fieldName(wrongType.Field)}
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("%w: wrong at byte %d", errNotJSON, syntax.Offset)
 	}
 	return fmt.Errorf("%w: a field has an unexpected value", errInvalid)
 }
+
+// wrongFieldError is for a field of the wrong type.
+type wrongFieldError struct{ field string }
+
+// Error implements error.
+func (e *wrongFieldError) Error() string {
+	return fmt.Sprintf("%v: field %s has the wrong type", errInvalid, e.field)
+}
+
+// Unwrap implements the errors package's interface.
+func (e *wrongFieldError) Unwrap() error { return errInvalid }
 
 // fieldName returns a field's name on the wire, which does not include the embedded structs of Go.
 func fieldName(path string) string { return path[strings.LastIndex(path, ".")+1:] }

@@ -28,15 +28,11 @@ type kvRequest struct {
 
 // kvSet answers bus.KVSet.
 func (e *Engine) kvSet(ctx context.Context, r Request) (any, error) {
-	request, err := decodeKV(r.Data, true)
+	request, key, err := e.keyRequest(r)
 	if err != nil {
 		return kvFailed(err)
 	}
 	value, err := kvValue(request.Value)
-	if err != nil {
-		return kvFailed(err)
-	}
-	key, err := e.kvKey(request, request.Key)
 	if err != nil {
 		return kvFailed(err)
 	}
@@ -54,11 +50,7 @@ func (e *Engine) kvSet(ctx context.Context, r Request) (any, error) {
 
 // kvGet answers bus.KVGet.
 func (e *Engine) kvGet(ctx context.Context, r Request) (any, error) {
-	request, err := decodeKV(r.Data, true)
-	if err != nil {
-		return kvFailed(err)
-	}
-	key, err := e.kvKey(request, request.Key)
+	_, key, err := e.keyRequest(r)
 	if err != nil {
 		return kvFailed(err)
 	}
@@ -74,11 +66,7 @@ func (e *Engine) kvGet(ctx context.Context, r Request) (any, error) {
 
 // kvDelete answers bus.KVDelete.
 func (e *Engine) kvDelete(ctx context.Context, r Request) (any, error) {
-	request, err := decodeKV(r.Data, true)
-	if err != nil {
-		return kvFailed(err)
-	}
-	key, err := e.kvKey(request, request.Key)
+	_, key, err := e.keyRequest(r)
 	if err != nil {
 		return kvFailed(err)
 	}
@@ -113,6 +101,14 @@ func (e *Engine) kvList(ctx context.Context, r Request) (any, error) {
 	return kvDone(bus.KVListData{Keys: keys, Count: len(keys), Truncated: more || len(keys) < count})
 }
 
+// keyRequest decodes a request about one key.
+func (e *Engine) keyRequest(r Request) (request kvRequest, key store.KVKey, err error) {
+	if request, err = decodeKV(r.Data, true); err == nil {
+		key, err = e.kvKey(request, request.Key)
+	}
+	return request, key, err
+}
+
 // kvKey returns the key of a request. The error is an errNotServed.
 func (e *Engine) kvKey(request kvRequest, key text) (store.KVKey, error) {
 	channel, err := e.decoder.channel(request.origin)
@@ -122,14 +118,8 @@ func (e *Engine) kvKey(request kvRequest, key text) (store.KVKey, error) {
 // decodeKV decodes a request and checks its names. Its error is a *bus.KVError.
 func decodeKV(data []byte, withKey bool) (kvRequest, error) {
 	request := kvRequest{Limit: bus.MaxKVListLimit}
-	if !utf8.Valid(data) { // the value would not come back as it was sent
-		return request, kvError(bus.KVInvalidJSON, "not UTF-8")
-	}
-	switch err := decodeInto(data, &request); {
-	case errors.Is(err, errNotJSON):
-		return request, kvError(bus.KVInvalidJSON, "%v", err)
-	case err != nil:
-		return request, kvError(bus.KVValidationError, "%v", err)
+	if err := decodeKVInto(data, &request); err != nil {
+		return request, err
 	}
 	if err := kvName("plugin_name", request.Plugin, bus.MaxKVPluginBytes); err != nil {
 		return request, err
@@ -142,6 +132,29 @@ func decodeKV(data []byte, withKey bool) (kvRequest, error) {
 		return request, kvName("key", request.Key, bus.MaxKVKeyBytes)
 	}
 	return request, nil
+}
+
+// kvExpectations are what the fields of requests have to be.
+var kvExpectations = map[string]string{
+	"plugin_name": "a text", "key": "a text", "prefix": "a text", "after": "a text", "by": "a whole number of 64 bits",
+	"if_revision": "a whole number", "ttl_seconds": "a number", "limit": "a whole number", "values": "true or false",
+}
+
+// decodeKVInto decodes the body of a request. Its error is a *bus.KVError, which says what was expected of a field.
+func decodeKVInto(data []byte, request any) error {
+	if !utf8.Valid(data) { // the value would not come back as it was sent
+		return kvError(bus.KVInvalidJSON, "not UTF-8")
+	}
+	err := decodeInto(data, request)
+	switch wrong, isType := errors.AsType[*wrongFieldError](err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNotJSON):
+		return kvError(bus.KVInvalidJSON, "%v", err)
+	case isType && kvExpectations[wrong.field] != "":
+		return kvError(bus.KVValidationError, "%s: expected %s", wrong.field, kvExpectations[wrong.field])
+	}
+	return kvError(bus.KVValidationError, "%v", err)
 }
 
 func kvName(field string, name text, limit int) error {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
-	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/store"
@@ -88,25 +87,9 @@ func (e *Engine) pluginRequest(op bus.PluginKVOp, r Request) (request pluginRequ
 	return request, nil
 }
 
-// pluginExpectations are what the fields of a request have to be.
-var pluginExpectations = map[string]string{
-	"key": "a text", "prefix": "a text", "after": "a text", "by": "a whole number of 64 bits",
-	"if_revision": "a whole number", "ttl_seconds": "a number", "limit": "a whole number", "values": "true or false",
-}
-
 func decodePluginKV(op bus.PluginKVOp, data []byte) (request bus.PluginKVRequest, err error) {
-	if !utf8.Valid(data) { // the value would not come back as it was sent
-		return request, kvError(bus.KVInvalidJSON, "not UTF-8")
-	}
-	switch err := decodeInto(data, &request); {
-	case errors.Is(err, errNotJSON):
-		return request, kvError(bus.KVInvalidJSON, "%v", err)
-	case err != nil:
-		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(data, &request)); ok && wrong.Field != "" {
-			field := fieldName(wrong.Field)
-			return request, kvError(bus.KVValidationError, "%s: expected %s", field, pluginExpectations[field])
-		}
-		return request, kvError(bus.KVValidationError, "%v", err)
+	if err := decodeKVInto(data, &request); err != nil {
+		return request, err
 	}
 	return request, checkPluginKV(op, &request)
 }

@@ -208,12 +208,8 @@ type queryReply struct {
 
 func decodeQuery[R queryRequest](data []byte) (request R, err error) {
 	if err := decodeInto(data, &request); err != nil {
-		wrong, isType := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(data, new(R)))
-		if isType && wrong.Field != "" {
-			field := fieldName(wrong.Field)
-			if expected, known := expectations[field]; known {
-				err = &fieldError{field, expected}
-			}
+		if wrong, ok := errors.AsType[*wrongFieldError](err); ok && expectations[wrong.field] != "" {
+			err = &fieldError{wrong.field, expectations[wrong.field]}
 		}
 		return request, err
 	}

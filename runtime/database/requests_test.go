@@ -138,13 +138,13 @@ func TestKeyValueErrors(t *testing.T) {
 		{bus.KVGet, ``, bus.KVInvalidJSON, "object"},
 		{bus.KVSet, "{\"plugin_name\":\"p\",\"key\":\"\xff\",\"value\":1}", bus.KVInvalidJSON, "UTF-8"},
 		{bus.KVSet, set(`"value":NaN`), bus.KVInvalidJSON, "byte"},
-		{bus.KVSet, set(`"value":1,"ttl_seconds":"soon"`), bus.KVValidationError, "ttl_seconds"},
-		{bus.KVSet, set(`"value":1,"ttl_seconds":true`), bus.KVValidationError, "ttl_seconds"},
+		{bus.KVSet, set(`"value":1,"ttl_seconds":"soon"`), bus.KVValidationError, "ttl_seconds: expected a number"},
+		{bus.KVSet, set(`"value":1,"ttl_seconds":true`), bus.KVValidationError, "ttl_seconds: expected a number"},
 		{bus.KVSet, set(`"value":1,"ttl_seconds":9000000000`), bus.KVValidationError, "ttl_seconds"},
-		{bus.KVSet, `{"plugin_name":true,"key":"k","value":1}`, bus.KVValidationError, "plugin_name"},
+		{bus.KVSet, `{"plugin_name":true,"key":"k","value":1}`, bus.KVValidationError, "plugin_name: expected a text"},
 		{bus.KVSet, `{"plugin_name":"p","key":"a\u0000","value":1}`, bus.KVValidationError, "key"},
 		{bus.KVSet, `{"plugin_name":"p","key":"` + strings.Repeat("k", 513) + `","value":1}`, bus.KVValidationError, "key"},
-		{bus.KVList, `{"plugin_name":"p","limit":"many"}`, bus.KVValidationError, "limit"},
+		{bus.KVList, `{"plugin_name":"p","limit":"many"}`, bus.KVValidationError, "limit: expected a whole number"},
 		{bus.KVSet, set(`"value":` + value(bus.MaxKVValueBytes+2)), bus.KVValueTooLarge, "65538"},
 	} {
 		var reply bus.KVReply[json.RawMessage]
