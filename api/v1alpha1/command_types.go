@@ -60,7 +60,7 @@ type CommandCooldown struct {
 
 // CommandOverride changes a command.
 type CommandOverride struct {
-	// command is the declared name of the command, or PLUGIN.COMMAND for that of one plugin.
+	// command is the declared name of the command or an alias, or PLUGIN.COMMAND for that of one plugin.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=61

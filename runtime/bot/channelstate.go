@@ -28,16 +28,21 @@ func (b *Bot) answering(ctx context.Context, f func()) {
 		f()
 		return
 	}
-	ctx, stop := context.WithCancel(ctx)
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	defer stop()
 	subject := b.feed.subjects.Subject(bus.ChannelGet(b.config.Channel.Name))
-	serving.Go(func() {
+	during(ctx, f, func(ctx context.Context) {
 		if err := b.feed.conn.Serve(ctx, subject, b.channelState); err != nil {
 			b.log.ErrorContext(ctx, "[NATS] cannot answer requests for the state of the channel", "error", err)
 		}
 	})
+}
+
+// during calls f, and has serve run meanwhile.
+func during(ctx context.Context, f func(), serve func(ctx context.Context)) {
+	ctx, stop := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer stop()
+	serving.Go(func() { serve(ctx) })
 	f()
 }
 

@@ -124,38 +124,40 @@ func (b *Bot) Plugins() []status.PluginReport {
 
 // PluginsCheck returns status.PluginsCheck.
 func (b *Bot) PluginsCheck() status.Check {
-	l := b.live
+	reason, message := b.live.state()
+	if unused := b.live.registry.UnusedOverrides(); len(unused) > 0 {
+		message += "; overrides that are about no command: " + strings.Join(unused, ", ")
+	}
+	b.live.check.Set(true, reason, status.OneLine(message, maxProblem))
+	return b.live.check.Check()
+}
+
+// state returns the reason and the message of status.PluginsCheck.
+func (l *live) state() (status.Reason, string) {
 	l.mu.Lock()
 	problem, configured := l.problem, l.configured
 	l.mu.Unlock()
 	switch {
 	case problem != "":
-		l.check.Set(true, status.ReasonPluginsInvalid, problem)
+		return status.ReasonPluginsInvalid, problem
 	case configured && l.plugins == nil:
-		l.check.Set(true, status.ReasonPluginsInvalid, "plugins need NATS, and the bot runs in mode direct")
+		return status.ReasonPluginsInvalid, "plugins need NATS, and the bot runs in mode direct"
 	case configured && !l.plugins.Enforced():
-		l.check.Set(true, status.ReasonPermissionsNotEnforced,
-			"the NATS server has no users, so that anybody who reaches it can act as any plugin")
+		return status.ReasonPermissionsNotEnforced,
+			"the NATS server has no users, so that anybody who reaches it can act as any plugin"
 	case configured:
-		l.check.Set(true, status.ReasonReady, "plugins are configured")
-	default:
-		l.check.Set(true, status.ReasonReady, "no plugins are configured")
+		return status.ReasonReady, "plugins are configured"
 	}
-	return l.check.Check()
+	return status.ReasonReady, "no plugins are configured"
 }
 
-// serving calls f, and serves plugins meanwhile. Only the bot that leads calls it.
+// servingPlugins calls f, and serves plugins meanwhile. Only the bot that leads calls it.
 func (b *Bot) servingPlugins(ctx context.Context, f func()) {
 	if b.live.plugins == nil {
 		f()
 		return
 	}
-	ctx, stop := context.WithCancel(ctx)
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	defer stop()
-	serving.Go(func() { b.live.plugins.Run(ctx) })
-	f()
+	during(ctx, f, b.live.plugins.Run)
 }
 
 // enterPlugins tells the plugins' client that the bot is in the channel. leave is never nil.

@@ -210,7 +210,7 @@ func TestPluginsAreFoundCalledAndAudited(t *testing.T) {
 	if call.ID == "" || call.Via != bus.ViaChat || !isAlice || call.Command != "roll" || call.Text != "!roll 2d6" {
 		t.Errorf("call %+v", call)
 	}
-	_, err := r.channel.PM("bob", "Rosey", "r 1d1")
+	_, err := r.channel.PM("bob", "Rosey", "!r 1d1")
 	must(t, err)
 	r.eventually("a private answer", func() bool { return slices.Equal(r.pms("bob"), []string{"rolled 1d1"}) })
 	var actions []received
@@ -563,6 +563,10 @@ func TestWhatPluginsAreGranted(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", test.what, got, test.want)
 		}
 	}
+	// A plugin that tries what it may not is named, but not as often as it tries.
+	if refused := r.log.count(`"request of a plugin refused","plugin":"poor"`); refused != 1 {
+		t.Errorf("%d lines of the log name the plugin", refused)
+	}
 	if said := r.linesOf("Rosey"); !slices.Equal(said, []string{"rolled 1", "rolled 2", "poor", "rich"}) {
 		t.Errorf("said %q", said)
 	}
@@ -793,6 +797,10 @@ func TestCommandsAndPluginsChangeWhileTheBotIsInItsChannel(t *testing.T) {
 	r.say("alice", "?wurf 5")
 	r.heard("rolled 5")
 	inForce(config.PluginsFile, "[]")
+	if check := r.bot.PluginsCheck(); check.Message !=
+		"no plugins are configured; overrides that are about no command: dice.roll" {
+		t.Errorf("check %+v", check)
+	}
 	r.say("alice", "?wurf 6")
 	r.say("alice", "?help")
 	r.heard("Commands: ?help")

@@ -210,6 +210,8 @@ type PluginCommand struct {
 	TimeoutMS int `json:"timeout_ms,omitempty"`
 	// Via are the sources from which it can be called. Empty: ViaChat and ViaPM.
 	Via []string `json:"via,omitempty"`
+	// Private leaves its arguments out of the audit.
+	Private bool `json:"private,omitempty"`
 }
 
 // PluginCooldown is in milliseconds.

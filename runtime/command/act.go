@@ -235,5 +235,5 @@ func (h *Handler) actKick(a Act) (task, error) {
 		return nil, &deniedError{fmt.Sprintf("the rank of %s is %g, and only lower ones than %g are kicked", user.Name,
 			user.Rank, limit)}
 	}
-	return h.kickUser(user, status.OneLine(a.Request.Reason, maxReason), ""), nil
+	return h.kickUser(user, status.OneLine(a.Request.Reason, maxReason), h.Speaker.DoYielding, ""), nil
 }

@@ -135,13 +135,16 @@ func (h *Handler) kick(r request) (task, error) {
 	case user.Rank >= r.user.Rank:
 		return nil, &deniedError{user.Name + " has at least your rank"}
 	}
-	return h.kickUser(user, reason, "Kicked "+user.Name), nil
+	return h.kickUser(user, reason, h.Speaker.Do, "Kicked "+user.Name), nil
 }
 
-// kickUser returns the task that kicks a user and replies with one line.
-func (h *Handler) kickUser(user cytube.User, reason, done string) task {
+// kickUser returns the task that kicks a user when it is the turn of that among the lines, and replies with one line.
+func (h *Handler) kickUser(
+	user cytube.User, reason string, inTurn func(context.Context, func(context.Context) error) error, done string,
+) task {
 	kick := func(ctx context.Context) error { return h.Conn.Kick(ctx, user.Name, reason) }
-	return h.actAsLine(kick, func(event cytube.Event) (bool, error) {
+	send := func(ctx context.Context) error { return inTurn(ctx, kick) }
+	return h.act(send, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
 		case cytube.UserLeave:
 			return strings.EqualFold(event.Name, user.Name), nil

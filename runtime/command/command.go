@@ -48,8 +48,11 @@ type Call struct {
 	User bus.PluginUser
 	// Args is what follows the command, and Text the whole line.
 	Args, Text string
-	// Refund ends the cooldown of the command, for a call that does not count.
-	Refund func()
+	// Audited is the part of Args that may be published.
+	Audited string
+	// Refund ends the cooldown of the command, for a call that is not made. Forgive is for a call that does not count: it
+	// ends the cooldown that the plugin has declared, but not one that the owner of the bot has set.
+	Refund, Forgive func()
 }
 
 // Options configure a Handler. All are required.

@@ -11,7 +11,8 @@ import (
 // that follows another one begins without.
 type cooldowns struct {
 	mu sync.Mutex
-	// users are when a user gave the last command in the chat, by lower-case name, and last when anybody did.
+	// users are when a user gave the last command in the chat or of a plugin, by lower-case name, and last when anybody
+	// gave one in the chat.
 	users map[string]time.Time
 	last  time.Time
 	// commands are until when one command waits.
@@ -24,29 +25,35 @@ type cooldownKey struct{ command, user string }
 // maxCooldowns is how many cooldowns of single commands are remembered.
 const maxCooldowns = 50_000
 
-// begin reports whether a user may give a command now, and starts the cooldowns if so. refund takes that of the command
-// itself back.
-func (c *cooldowns) begin(n *names, e *entry, user string, now time.Time) (refund func(), ok bool) {
+// begun are the cooldowns of a command that has been given. refund ends all of them, and forgive those that the owner
+// of the bot has not set.
+type begun struct{ refund, forgive func() }
+
+// begin reports whether a user may give a command now, and starts the cooldowns if so.
+func (c *cooldowns) begin(n *names, e *entry, user string, now time.Time) (begun, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	user = strings.ToLower(user)
 	forUser, forAll := cooldownKey{e.id(), user}, cooldownKey{command: e.id()}
-	if e.source == fromChat && !c.chatOver(n, user, now) || now.Before(c.commands[forUser]) ||
-		now.Before(c.commands[forAll]) {
-		return nil, false
+	if !c.generalOver(n, e, user, now) || now.Before(c.commands[forUser]) || now.Before(c.commands[forAll]) {
+		return begun{}, false
 	}
-	if e.source == fromChat {
-		c.beginChat(n, user, now)
-	}
+	c.beginGeneral(n, e, user, now)
 	c.forget(now)
-	return c.start(map[cooldownKey]time.Time{
+	until := map[cooldownKey]time.Time{
 		forUser: now.Add(time.Duration(e.Cooldown.UserMS) * time.Millisecond),
 		forAll:  now.Add(time.Duration(e.Cooldown.ChannelMS) * time.Millisecond),
-	}, now), true
+	}
+	c.start(until, now)
+	declared := maps.Clone(until)
+	maps.DeleteFunc(declared, func(key cooldownKey, _ time.Time) bool {
+		return key == forUser && e.ownersUser || key == forAll && e.ownersChannel
+	})
+	return begun{refund: func() { c.end(until) }, forgive: func() { c.end(declared) }}, true
 }
 
-// start begins cooldowns of a command and returns what ends them again.
-func (c *cooldowns) start(until map[cooldownKey]time.Time, now time.Time) (refund func()) {
+// start begins cooldowns of a command.
+func (c *cooldowns) start(until map[cooldownKey]time.Time, now time.Time) {
 	if c.commands == nil {
 		c.commands = map[cooldownKey]time.Time{}
 	}
@@ -55,29 +62,42 @@ func (c *cooldowns) start(until map[cooldownKey]time.Time, now time.Time) (refun
 			c.commands[key] = end
 		}
 	}
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for key, end := range until {
-			if c.commands[key].Equal(end) {
-				delete(c.commands, key)
-			}
+}
+
+// end ends cooldowns of a command, unless others have begun since.
+func (c *cooldowns) end(until map[cooldownKey]time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, end := range until {
+		if c.commands[key].Equal(end) {
+			delete(c.commands, key)
 		}
 	}
 }
 
-// chatOver reports whether a user may give some command in the chat.
-func (c *cooldowns) chatOver(n *names, user string, now time.Time) bool {
+// counts reports whether a user waits between a command and the next one: the commands that the bot has for moderators
+// in private messages are not waited for.
+func counts(e *entry) bool { return e.source == fromChat || e.plugin != "" }
+
+// generalOver reports whether a user may give some command. What is said in private delays nobody else.
+func (c *cooldowns) generalOver(n *names, e *entry, user string, now time.Time) bool {
 	last, found := c.users[user]
-	return (!found || now.Sub(last) >= n.userCooldown()) && now.Sub(c.last) >= n.channelCooldown()
+	isUserOver := !counts(e) || !found || now.Sub(last) >= n.userCooldown()
+	return isUserOver && (e.source != fromChat || now.Sub(c.last) >= n.channelCooldown())
 }
 
-func (c *cooldowns) beginChat(n *names, user string, now time.Time) {
+func (c *cooldowns) beginGeneral(n *names, e *entry, user string, now time.Time) {
+	if !counts(e) {
+		return
+	}
 	if c.users == nil {
 		c.users = map[string]time.Time{}
 	}
 	maps.DeleteFunc(c.users, func(_ string, last time.Time) bool { return now.Sub(last) >= n.userCooldown() })
-	c.users[user], c.last = now, now
+	c.users[user] = now
+	if e.source == fromChat {
+		c.last = now
+	}
 }
 
 // forget removes cooldowns that are over. If too many are left, some of them end early.
@@ -94,7 +114,7 @@ func (c *cooldowns) forget(now time.Time) {
 	}
 }
 
-// userCooldown and channelCooldown are those between any two commands in the chat.
+// userCooldown and channelCooldown are those between any two commands.
 func (n *names) userCooldown() time.Duration { return seconds(n.settings.CooldownSeconds) }
 
 func (n *names) channelCooldown() time.Duration { return seconds(n.settings.ChannelCooldownSeconds) }

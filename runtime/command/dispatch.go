@@ -35,10 +35,7 @@ func (h *Handler) Handle(event cytube.Event) {
 	case cytube.ChatMessage:
 		h.handleChat(event)
 	case cytube.PM:
-		if h.Room.Self != "" && !h.Room.IsMe(event.From) {
-			text, exact := cytube.TypedText(event.HTML)
-			h.dispatch(request{source: fromPM, exact: exact}, event.From, text)
-		}
+		h.handlePM(event)
 	default:
 		h.confirmations.offer(event)
 	}
@@ -62,6 +59,18 @@ func (h *Handler) handleChat(line cytube.ChatMessage) {
 	}
 }
 
+// handlePM looks for a command in a private message. The commands of the bot need no prefix there. Those of plugins do:
+// a plugin may call its commands as it likes, and would otherwise get the messages that begin with such a word.
+func (h *Handler) handlePM(message cytube.PM) {
+	n := h.Registry.names.Load()
+	if n == nil || h.Room.Self == "" || h.Room.IsMe(message.From) {
+		return
+	}
+	typed, exact := cytube.TypedText(message.HTML)
+	text, hasPrefix := strings.CutPrefix(typed, n.settings.Prefix)
+	h.dispatch(request{source: fromPM, exact: exact, bare: !hasPrefix}, message.From, text)
+}
+
 // greenText is the class of lines that begin with ">".
 const greenText = "greentext"
 
@@ -75,25 +84,35 @@ func (h *Handler) dispatch(r request, userName, text string) {
 		return
 	}
 	r.user, r.args = user, args
-	e := n.find(from, name, user.Name, user.Rank)
+	e := n.meant(r, name)
 	if e == nil {
 		h.rejectUnknown(n, r)
 		return
 	}
-	refund, over := h.Registry.cooldowns.begin(n, e, user.Name, time.Now())
+	begun, over := h.Registry.cooldowns.begin(n, e, user.Name, time.Now())
 	switch {
 	case !over:
 		h.rejectEarly(e)
 	case e.plugin != "":
 		h.Plugins.Call(Call{
 			Plugin: e.plugin, Command: e.PluginCommand, Typed: n.typed(e), Via: string(from),
-			User: bus.PluginUser{Name: user.Name, Rank: user.Rank}, Args: args, Text: n.line(from, text), Refund: refund,
+			User: bus.PluginUser{Name: user.Name, Rank: user.Rank}, Args: args, Text: n.settings.Prefix + text,
+			Audited: e.auditedArgs(args), Refund: begun.refund, Forgive: begun.forgive,
 		})
 	default:
 		h.queue(job{
 			source: from, user: user.Name, name: e.Name, typed: e.typed, args: e.auditedArgs(args), task: h.prepare(n, e, r),
 		})
 	}
+}
+
+// meant returns the command that a user gives, or nil.
+func (n *names) meant(r request, typed string) *entry {
+	e := n.find(r.source, typed, r.user.Name, r.user.Rank)
+	if e != nil && e.plugin != "" && r.bare {
+		return nil
+	}
+	return e
 }
 
 // rejectUnknown replies to a moderator who gave a command that does not exist. Others may not have meant the bot.
@@ -147,24 +166,28 @@ func (h *Handler) checkPermission(permission room.Permission, rank float64) erro
 // synopsis returns a command as a user types it, with its usage.
 func (n *names) synopsis(e *entry) string { return strings.TrimSpace(n.typed(e) + " " + e.Usage) }
 
-// line returns the whole line of a command.
-func (n *names) line(from source, text string) string {
-	if from == fromChat {
-		return n.settings.Prefix + text
+// typed returns a command as a user types it.
+func (n *names) typed(e *entry) string { return n.prefix(e) + e.typed }
+
+// prefix returns what comes before a command: nothing before one of the bot in a private message.
+func (n *names) prefix(e *entry) string {
+	if e.source == fromPM && e.plugin == "" {
+		return ""
 	}
-	return text
+	return n.settings.Prefix
 }
 
-// typed returns a command as a user types it.
-func (n *names) typed(e *entry) string { return n.line(e.source, e.typed) }
-
-// auditedArgs returns the part of the arguments that is published.
-func (c command) auditedArgs(args string) string {
-	first, rest := cutWord(args)
-	if c.private && rest != "" {
-		return fmt.Sprintf("%s (%d characters)", first, len([]rune(rest)))
+// auditedArgs returns the part of the arguments that is published: of a private command of the bot the first word, and
+// of one of a plugin nothing.
+func (e *entry) auditedArgs(args string) string {
+	shown, hidden := "", args
+	if e.plugin == "" {
+		shown, hidden = cutWord(args)
 	}
-	return args
+	if !e.Private || hidden == "" {
+		return args
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s (%d characters)", shown, len([]rune(hidden))))
 }
 
 // cutWord returns the first word of a text and what follows it.

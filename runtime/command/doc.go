@@ -2,7 +2,8 @@
 //
 // There are two kinds. Chat commands, such as !stats, are lines of chat that begin with a prefix. Every user may give
 // them, and the bot replies in the chat. PM commands are private messages to the bot. They are for moderators, who
-// control the playlist and the channel with them, and the bot replies by private message. It never replies to a user
+// control the playlist and the channel with them, and the bot replies by private message. They need no prefix, but
+// commands of plugins do, in private messages too. It never replies to a user
 // whose rank allows no command of its own, and never to a chat command that it does not know: other bots have
 // commands too.
 //
@@ -14,9 +15,9 @@
 //
 // The bot declares its commands in the same form as plugins do. A [Registry], which outlives the sessions, puts both
 // into one list: what the owner of the bot decides about a command (config.CommandOverride) holds instead of what it
-// declares. Where several commands have one name, the bot's has it, or else that of the first plugin; the others are
-// called by PLUGIN.NAME. The Registry also has the cooldowns, so that these outlast a session and the restart of a
-// plugin. Whatever changes, the next command is looked for in the new list.
+// declares. The names of the bot's commands are its own. Where several plugins have one name, the first has it; the
+// others are called by PLUGIN.NAME. The Registry also has the cooldowns, so that these outlast a session and the
+// restart of a plugin. Whatever changes, the next command is looked for in the new list.
 //
 // A command of a plugin is handed to [Plugins], which has a queue of its own, so that no plugin can delay the
 // commands of the bot.
@@ -44,6 +45,6 @@
 // CyTube acknowledges no request. It sends an event to everybody that shows the effect, or an error to the bot, or
 // nothing. So a task that changes something registers a confirmation right before it acts, which recognizes the
 // event, and waits for it up to 3 seconds. Handle passes each event to the registered confirmations: one for the task
-// that runs, and one for what a plugin does in the channel (see Act). It is removed when the task has stopped
-// waiting. A command that is rejected before it acts registers none.
+// that runs, and one for each thing that a plugin does in the channel (see Act). Those whose effects look alike take
+// turns. It is removed when the task has stopped waiting. A command that is rejected before it acts registers none.
 package command

@@ -36,7 +36,8 @@ type rig struct {
 	counted   []string
 	audited   []string
 	called    []string
-	refund    func() // of the last call of a plugin
+	refund    func() // of the last call of a plugin, and forgive
+	forgive   func()
 	// statsOf is the name in the reply to a query of a user. Empty: the name in the query.
 	statsOf string
 	// queries is what a query of the database waits for. Nil: nothing.
@@ -165,7 +166,7 @@ func (c conn) Kick(_ context.Context, name, reason string) error {
 type plugins struct{ *rig }
 
 func (p plugins) Call(c Call) {
-	p.refund = c.Refund
+	p.refund, p.forgive = c.Refund, c.Forgive
 	p.note(&p.called, fmt.Sprintf("%s %s %s %s %g %q %q",
 		c.Plugin, c.Command.Name, c.Via, c.User.Name, c.User.Rank, c.Args, c.Text))
 }

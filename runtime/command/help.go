@@ -55,11 +55,7 @@ func (n *names) about(e *entry) string {
 		text += ": " + e.Help
 	}
 	if len(e.Examples) > 0 {
-		example := e.Examples[0]
-		if e.source == fromChat {
-			example = n.settings.Prefix + example
-		}
-		text += "; for example " + example
+		text += "; for example " + n.prefix(e) + e.Examples[0]
 	}
 	if !e.available {
 		text += " (away)"

@@ -1,12 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
@@ -68,6 +69,16 @@ func (r *Registry) Offered(plugin string) (typed, conflicts []string) {
 	return typed, n.conflicts[plugin]
 }
 
+// UnusedOverrides returns the names in the overrides of the owner that are about no command, sorted: they are spelled
+// in another way, or a plugin does not declare the command any more.
+func (r *Registry) UnusedOverrides() []string {
+	n := r.names.Load()
+	if n == nil {
+		return nil
+	}
+	return n.unused
+}
+
 // Ignores reports whether the lines of a user call nothing.
 func (r *Registry) Ignores(user string) bool {
 	n := r.names.Load()
@@ -85,12 +96,18 @@ type entry struct {
 	// typed is what users type for it, without the prefix.
 	typed       string
 	allow, deny map[string]bool
+	// ownersUser and ownersChannel are true if the owner of the bot has set Cooldown.UserMS and Cooldown.ChannelMS.
+	ownersUser, ownersChannel bool
 }
 
 // names are the commands by what users type. They do not change.
 type names struct {
 	settings config.Commands
 	ignored  map[string]bool
+	// reserved are the names of the commands of the bot, in whatever source, used the overrides that are about a command,
+	// and unused the others, sorted.
+	reserved, used map[string]bool
+	unused         []string
 	// entries are in the order of help.
 	entries []*entry
 	byName  map[source]map[string]*entry
@@ -100,33 +117,32 @@ type names struct {
 	conflicts map[string][]string
 }
 
-// resolve returns the commands of the bot and of plugins with the names and limits that hold. Of several commands with
-// one name the bot's has it, and otherwise that of the first plugin. Every command of a plugin is also PLUGIN.NAME.
+// resolve returns the commands of the bot and of plugins with the names and limits that hold. The names of the bot's
+// commands are its own in both sources, also of those that are disabled or have another name. Of several plugins that
+// declare one name the first has it. Every command of a plugin is also PLUGIN.NAME.
 func resolve(settings config.Commands, plugins []Plugin) *names {
 	n := &names{
 		settings: settings, ignored: set(settings.Ignore), conflicts: map[string][]string{},
+		reserved: map[string]bool{}, used: map[string]bool{},
 		byName: map[source]map[string]*entry{fromChat: {}, fromPM: {}},
 	}
-	own := map[string]bool{}
 	for _, c := range table() {
-		own[c.Name] = true
-		n.add(&entry{command: c, available: true}, settings.Overrides[c.Name])
+		n.reserved[c.Name] = true
+		n.add(&entry{command: c, available: true}, n.override(c.Name))
 	}
 	for _, plugin := range plugins {
 		if !plugin.Available {
 			n.away = append(n.away, plugin.Name)
 		}
 		for _, declared := range plugin.Commands {
-			override, found := settings.Overrides[plugin.Name+"."+declared.Name]
-			if !found && !own[declared.Name] {
-				override = settings.Overrides[declared.Name]
-			}
 			for _, via := range sources(declared) {
 				c := command{PluginCommand: declared, source: via}
-				n.add(&entry{command: c, plugin: plugin.Name, available: plugin.Available}, override)
+				n.add(&entry{command: c, plugin: plugin.Name, available: plugin.Available},
+					n.overridePlugin(plugin.Name, declared.Name))
 			}
 		}
 	}
+	n.setUnused(plugins)
 	return n
 }
 
@@ -140,55 +156,68 @@ func sources(declared bus.PluginCommand) []source {
 	return all
 }
 
+// setUnused notes the overrides that are about no command, unless a plugin that was not found yet may declare it.
+func (n *names) setUnused(plugins []Plugin) {
+	isKnown := func(p Plugin) bool { return p.Available || len(p.Commands) > 0 }
+	for _, key := range slices.Sorted(maps.Keys(n.settings.Overrides)) {
+		name, _, isOfOne := strings.Cut(key, ".")
+		mayCome := slices.ContainsFunc(plugins, func(p Plugin) bool { return !isKnown(p) && (!isOfOne || p.Name == name) })
+		if !n.used[key] && !mayCome {
+			n.unused = append(n.unused, key)
+		}
+	}
+}
+
 // add adds a command as an override has it, unless that disables it.
 func (n *names) add(e *entry, override config.CommandOverride) {
 	if override.Disabled {
 		return
 	}
-	e.typed = e.Name
-	if override.Name != "" {
-		e.typed = override.Name
+	e.overrule(override)
+	e.typed = cmp.Or(override.Name, e.Name)
+	hasName := n.claim(e, e.typed, override.Name != "")
+	if e.plugin != "" {
+		n.byName[e.source][e.plugin+"."+e.Name] = e
+		if !hasName {
+			e.typed = e.plugin + "." + e.Name
+		}
 	}
-	if override.Rank != nil {
-		e.Rank = *override.Rank
+	for _, alias := range e.Aliases {
+		n.addAlias(*e, override, alias)
 	}
-	e.allow, e.deny = set(override.Allow), set(override.Deny)
-	if cooldown := override.Cooldown; cooldown != nil {
-		e.Cooldown.UserMS = millis(cooldown.UserSeconds, e.Cooldown.UserMS)
-		e.Cooldown.ChannelMS = millis(cooldown.ChannelSeconds, e.Cooldown.ChannelMS)
-	}
-	e.typed = n.claim(e)
 	n.entries = append(n.entries, e)
 }
 
-func millis(seconds *int, otherwise int) int {
-	if seconds == nil {
-		return otherwise
+// addAlias adds another name of a command. What an override says about that name holds for whoever types it.
+func (n *names) addAlias(e entry, ofCommand config.CommandOverride, alias string) {
+	own := n.overridePlugin(e.plugin, alias)
+	override := merge(ofCommand, own)
+	if override.Disabled {
+		return
 	}
-	return *seconds * int(time.Second/time.Millisecond)
+	e.overrule(override)
+	n.claim(&e, cmp.Or(own.Name, alias), own.Name != "")
 }
 
-// claim gives a command the names that are free, and returns the one under which it is listed.
-func (n *names) claim(e *entry) (listed string) {
-	byName, listed := n.byName[e.source], e.typed
-	if e.plugin != "" {
-		byName[e.plugin+"."+e.Name] = e
+// claim gives a command a name and reports whether it is free. chosen is true for a name that the owner of the bot has
+// chosen, which may be that of a command of the bot in another source.
+func (n *names) claim(e *entry, name string, chosen bool) (isFree bool) {
+	other, isTaken := n.byName[e.source][name]
+	isReserved := e.plugin != "" && n.reserved[name] && !chosen
+	if !isTaken && !isReserved {
+		n.byName[e.source][name] = e
+		return true
 	}
-	for i, name := range append([]string{e.typed}, e.Aliases...) {
-		other, isTaken := byName[name]
-		if !isTaken {
-			byName[name] = e
-			continue
-		}
-		if i == 0 && e.plugin != "" {
-			listed = e.plugin + "." + e.Name
-		}
-		if conflict := fmt.Sprintf("%s is a command of %s", name, other.owner()); other != e &&
-			!slices.Contains(n.conflicts[e.plugin], conflict) {
-			n.conflicts[e.plugin] = append(n.conflicts[e.plugin], conflict)
-		}
+	owner := "the bot"
+	if isTaken && !isReserved {
+		owner = other.owner()
 	}
-	return listed
+	conflict := fmt.Sprintf("%s is a command of %s", name, owner)
+	isOwn := isTaken && other.id() == e.id()
+	if !isOwn && !slices.Contains(n.conflicts[e.plugin], conflict) {
+		n.conflicts[e.plugin] = append(n.conflicts[e.plugin], conflict)
+	}
+	return false
 }
 
 func (e *entry) owner() string {

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
@@ -33,10 +35,10 @@ func TestPluginsAreCalledByWhoMay(t *testing.T) {
 		r.chatFrom("alice", "!load")
 		r.chatFrom("alice", "!peek")
 		r.chatFrom("mod", "!dice.load 6")
-		r.pmFrom("alice", "peek  a card")
+		r.pmFrom("alice", "!peek  a card")
 		r.pmFrom("alice", "unheard of")
 		r.expect("called", &r.called, `dice roll chat alice 1 "_2d6_" "!roll _2d6_"`, `dice roll chat alice 1 "" "!R"`,
-			`dice load chat mod 2 "6" "!dice.load 6"`, `dice peek pm alice 1 "a card" "peek a card"`)
+			`dice load chat mod 2 "6" "!dice.load 6"`, `dice peek pm alice 1 "a card" "!peek a card"`)
 		r.expect("said", &r.said)
 		r.chatFrom("alice", "!help")
 		r.chatFrom("alice", "!help roll")
@@ -56,12 +58,12 @@ func TestWhoHasAName(t *testing.T) {
 	inChannel(t, enabled("!", 0), func(r *rig) {
 		r.offer(dice(bus.PluginCommand{Name: "help"}, bus.PluginCommand{Name: "roll"}, bus.PluginCommand{Name: "add"}),
 			Plugin{Name: "bread", Available: true, Commands: []bus.PluginCommand{{Name: "roll", Aliases: []string{"bun"}}}})
-		for _, line := range []string{"!roll", "!bread.roll", "!bun", "!dice.help", "!dice.roll", "!add"} {
+		for _, line := range []string{"!roll", "!bread.roll", "!bun", "!dice.help", "!dice.roll", "!add", "!dice.add"} {
 			r.chatFrom("mod", line)
 		}
 		r.expect("called", &r.called, `dice roll chat mod 2 "" "!roll"`, `bread roll chat mod 2 "" "!bread.roll"`,
 			`bread roll chat mod 2 "" "!bun"`, `dice help chat mod 2 "" "!dice.help"`, `dice roll chat mod 2 "" "!dice.roll"`,
-			`dice add chat mod 2 "" "!add"`)
+			`dice add chat mod 2 "" "!dice.add"`)
 		r.pmFrom("mod", "add")
 		if said := r.take(&r.said); len(said) != 1 || !strings.HasPrefix(said[0], "mod: add: expected the link of a video") {
 			t.Errorf("said %q", said)
@@ -76,8 +78,138 @@ func TestWhoHasAName(t *testing.T) {
 		}
 		r.chatFrom("mod", "!help")
 		r.expect("said", &r.said,
-			"Commands: !help, !seen USER, !stats [USER], !top, !uptime, !dice.help, !roll, !add, !bread.roll")
+			"Commands: !help, !seen USER, !stats [USER], !top, !uptime, !dice.help, !roll, !dice.add, !bread.roll")
 	})
+}
+
+// TestNoPluginGetsTheNameOfACommandThatIsDisabled has plugins declare names of the bot that the owner does not use.
+func TestNoPluginGetsTheNameOfACommandThatIsDisabled(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.Overrides = map[string]config.CommandOverride{
+		"say": {Disabled: true}, "top": {Disabled: true}, "help": {Name: "hilfe"}, "films.add": {Name: "add"},
+	}
+	inChannel(t, c, func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "say", Aliases: []string{"top", "kick"}},
+			bus.PluginCommand{Name: "roll", Aliases: []string{"help"}}),
+			Plugin{Name: "films", Available: true, Commands: []bus.PluginCommand{{Name: "add"}}})
+		for _, line := range []string{"!say a", "!top", "!kick", "!help", "!dice.say b", "!add c"} {
+			r.chatFrom("mod", line)
+		}
+		for _, line := range []string{"!say d", "say e", "!top", "!kick", "!help", "!dice.say f"} {
+			r.pmFrom("alice", line)
+		}
+		r.expect("called", &r.called, `dice say chat mod 2 "b" "!dice.say b"`, `films add chat mod 2 "c" "!add c"`,
+			`dice say pm alice 1 "f" "!dice.say f"`)
+		r.expect("said", &r.said)
+		_, conflicts := r.Registry.Offered("dice")
+		if got := strings.Join(conflicts, "; "); got != "say is a command of the bot; top is a command of the bot; "+
+			"kick is a command of the bot; help is a command of the bot" {
+			t.Errorf("conflicts: %s", got)
+		}
+		if _, conflicts = r.Registry.Offered("films"); len(conflicts) != 1 { // in private messages
+			t.Errorf("conflicts: %s", conflicts)
+		}
+	})
+}
+
+// TestPluginsGetNoPrivateMessagesWithoutThePrefix has a plugin claim words with which people begin.
+func TestPluginsGetNoPrivateMessagesWithoutThePrefix(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "hi", Aliases: []string{"please", "my"}}))
+		for _, text := range []string{"hi there", "my password is swordfish", "dice.hi", "please !hi"} {
+			r.pmFrom("alice", text)
+		}
+		r.expect("called", &r.called)
+		r.pmFrom("mod", "hi there")
+		r.expect("said", &r.said, "mod: unknown: there is no such command; send help for a list")
+		r.expect("audited", &r.audited, `mod unknown "" error: there is no such command; send help for a list`)
+		r.pmFrom("alice", "!hi there")
+		r.pmFrom("alice", "!dice.hi")
+		r.expect("called", &r.called, `dice hi pm alice 1 "there" "!hi there"`, `dice hi pm alice 1 "" "!dice.hi"`)
+		r.pmFrom("mod", "help hi")
+		r.pmFrom("mod", "!help add") // the bot's own have it or not
+		r.expect("said", &r.said, "mod: !hi", "mod: add URL [temp]: adds to the playlist")
+	})
+}
+
+// TestOverridesHoldForWhateverHasTheName has a plugin declare a command as the alias of another one.
+func TestOverridesHoldForWhateverHasTheName(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.Overrides = map[string]config.CommandOverride{
+		"roll":      {Rank: new(2.0), Deny: []string{"carol"}},
+		"dice.cast": {Allow: []string{"alice"}, Deny: []string{"bob"}},
+		"cast":      {Rank: new(3.0)},
+		"flip":      {Disabled: true},
+		"dice.w":    {Name: "würfel"},
+	}
+	inChannel(t, c, func(r *rig) {
+		for name, rank := range map[string]float64{"bob": 4, "carol": 4} {
+			r.arrive(cytube.AddUser{User: cytube.User{Name: name, Rank: rank}})
+		}
+		r.offer(dice(bus.PluginCommand{Name: "throw", Aliases: []string{"roll", "flip", "w"}},
+			bus.PluginCommand{Name: "cast"}))
+		for _, line := range []string{"!throw", "!roll", "!flip", "!w", "!würfel", "!cast"} {
+			r.chatFrom("alice", line)
+		}
+		r.expect("by alice", &r.called, `dice throw chat alice 1 "" "!throw"`, `dice throw chat alice 1 "" "!würfel"`,
+			`dice cast chat alice 1 "" "!cast"`)
+		for _, user := range []string{"mod", "bob", "carol"} {
+			r.chatFrom(user, "!roll")
+			r.chatFrom(user, "!cast")
+		}
+		r.expect("by others", &r.called, `dice throw chat mod 2 "" "!roll"`, `dice throw chat bob 4 "" "!roll"`,
+			`dice cast chat carol 4 "" "!cast"`)
+	})
+}
+
+// TestOverridesMergeFieldByField has the owner say something about a name, and more about that of one plugin.
+func TestOverridesMergeFieldByField(t *testing.T) {
+	t.Parallel()
+	wide := config.CommandOverride{
+		Rank: new(2.0), Name: "wide", Allow: []string{"a"}, Deny: []string{"b"},
+		Cooldown: &config.CommandCooldown{UserSeconds: new(1), ChannelSeconds: new(2)},
+	}
+	narrow := config.CommandOverride{
+		Name: "narrow", Deny: []string{"c"}, Cooldown: &config.CommandCooldown{ChannelSeconds: new(0)}}
+	want := config.CommandOverride{
+		Rank: new(2.0), Name: "narrow", Allow: []string{"a"}, Deny: []string{"b", "c"},
+		Cooldown: &config.CommandCooldown{UserSeconds: new(1), ChannelSeconds: new(0)},
+	}
+	if diff := cmp.Diff(want, merge(wide, narrow)); diff != "" {
+		t.Errorf("merged (-want +got):\n%s", diff)
+	}
+	if !merge(config.CommandOverride{Disabled: true}, narrow).Disabled {
+		t.Error("what is disabled for all is not for one")
+	}
+}
+
+func TestOverridesThatAreAboutNoCommandAreReported(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.Overrides = map[string]config.CommandOverride{
+		"top": {}, "tpo": {}, "roll": {}, "r": {}, "rool": {}, "dice.roll": {}, "dice.r": {},
+		"dice.rool": {}, "bread.bun": {},
+	}
+	registry := NewRegistry()
+	registry.Configure(c)
+	expect := func(what string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, registry.UnusedOverrides()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	expect("without plugins", "bread.bun", "dice.r", "dice.roll", "dice.rool", "r", "roll", "rool", "tpo")
+	registry.SetPlugins([]Plugin{{Name: "dice"}})
+	expect("a plugin that was not found yet", "bread.bun")
+	found := dice(bus.PluginCommand{Name: "roll", Aliases: []string{"r"}})
+	registry.SetPlugins([]Plugin{found, {Name: "bread"}})
+	expect("another was not", "dice.rool")
+	found.Available = false
+	registry.SetPlugins([]Plugin{found, {Name: "bread", Available: true}})
+	expect("all were", "bread.bun", "dice.rool", "rool", "tpo")
 }
 
 func TestTheOwnerOverrules(t *testing.T) {
@@ -181,6 +313,77 @@ func TestCooldownsOutlastAPlugin(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.chatFrom("alice", "!roll")
 		r.expect("called", &r.called, `dice roll chat alice 1 "" "!roll"`)
+	})
+}
+
+// TestPluginsDoNotEndCooldownsOfTheOwner has a plugin say that its calls do not count.
+func TestPluginsDoNotEndCooldownsOfTheOwner(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.Overrides = map[string]config.CommandOverride{
+		"dice.roll": {Cooldown: &config.CommandCooldown{UserSeconds: new(60)}}}
+	inChannel(t, c, func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "roll", Cooldown: bus.PluginCooldown{ChannelMS: 30_000}}))
+		r.chatFrom("alice", "!roll")
+		r.forgive()
+		r.chatFrom("alice", "!roll")
+		r.chatFrom("mod", "!roll")
+		r.expect("called", &r.called, `dice roll chat alice 1 "" "!roll"`, "dice rejected",
+			`dice roll chat mod 2 "" "!roll"`)
+		r.refund() // it was not even called
+		r.chatFrom("mod", "!roll")
+		r.expect("called", &r.called, `dice roll chat mod 2 "" "!roll"`)
+	})
+}
+
+// TestPluginsAreCalledInPrivateNoFasterThanInTheChat gives commands of a plugin in private messages.
+func TestPluginsAreCalledInPrivateNoFasterThanInTheChat(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 5)
+	c.ChannelCooldownSeconds = new(5)
+	inChannel(t, c, func(r *rig) {
+		r.offer(dice(bus.PluginCommand{Name: "roll"}))
+		r.pmFrom("alice", "!roll")
+		r.pmFrom("alice", "!roll")
+		r.chatFrom("alice", "!roll")
+		r.pmFrom("mod", "!roll") // nobody waits for what others do in private
+		r.pmFrom("mod", "users")
+		r.expect("called", &r.called, `dice roll pm alice 1 "" "!roll"`, "dice rejected", "dice rejected",
+			`dice roll pm mod 2 "" "!roll"`)
+		if said := r.take(&r.said); len(said) != 1 {
+			t.Errorf("a command of the bot waited: %q", said)
+		}
+	})
+}
+
+func TestArgumentsOfPrivateCommandsAreNotAudited(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		plugin, args, want string
+		private            bool
+	}{
+		{"", "alice a secret", "alice (8 characters)", true},
+		{"", "alice", "alice", true},
+		{"dice", "süß", "(3 characters)", true},
+		{"dice", "", "", true},
+		{"dice", "2d6", "2d6", false},
+	} {
+		e := &entry{plugin: test.plugin, command: command{PluginCommand: bus.PluginCommand{Private: test.private}}}
+		if got := e.auditedArgs(test.args); got != test.want {
+			t.Errorf("%q of %q: %q, want %q", test.args, test.plugin, got, test.want)
+		}
+	}
+}
+
+// TestKicksOfPluginsDelayNoReply has a plugin kick more than the flood limit lets through.
+func TestKicksOfPluginsDelayNoReply(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		for range 30 {
+			r.act(Act{Verb: bus.VerbKick, Request: bus.PluginActRequest{User: "alice"}})
+		}
+		r.chatFrom("mod", "!uptime")
+		r.expect("said", &r.said, "Running for 0 s")
 	})
 }
 

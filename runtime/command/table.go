@@ -22,8 +22,6 @@ type command struct {
 	source source
 	// permission is what the user and the bot need besides. Empty: nothing.
 	permission room.Permission
-	// private commands are published for the audit with the first word of their arguments alone.
-	private bool
 	// run reads the Room and returns what is left to do. It is called on Handle's goroutine and must not block.
 	run func(h *Handler, r request) (task, error)
 }
@@ -36,6 +34,8 @@ type request struct {
 	// exact is false if a filter of the channel has replaced something in the text that is not known, so that a name in
 	// args may lack some of its characters.
 	exact bool
+	// bare is true for a private message without the prefix.
+	bare bool
 }
 
 // task does what a command has to wait for, and returns the lines of the reply. It is called on Run's goroutine and
@@ -91,6 +91,6 @@ func pm(name, usage, help string, permission room.Permission, f run) command {
 }
 
 func private(c command) command {
-	c.private = true
+	c.Private = true
 	return c
 }

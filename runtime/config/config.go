@@ -210,8 +210,9 @@ type Commands struct {
 	CooldownSeconds *int `json:"cooldownSeconds,omitempty"`
 	// ChannelCooldownSeconds is the time everybody waits after a command in the chat.
 	ChannelCooldownSeconds *int `json:"channelCooldownSeconds,omitempty"`
-	// Overrides are by the name of a command: NAME for one of the bot, in the chat and by private message, or, if the bot
-	// has none of that name, for each plugin's; PLUGIN.NAME for one of a plugin, which has precedence.
+	// Overrides are by the name of a command or by an alias: NAME for one of the bot, in the chat and by private message,
+	// or, if the bot has none of that name, for each plugin's; PLUGIN.NAME for one of a plugin, whose fields have
+	// precedence.
 	Overrides map[string]CommandOverride `json:"overrides,omitempty"`
 	// Ignore are users whose lines call nothing, such as other bots. What they say is stored like that of others.
 	Ignore []string `json:"ignore,omitempty"`

@@ -29,8 +29,10 @@ type Command struct {
 	Cooldown Cooldown
 	// Timeout is how long a call may take, at most a minute. 0: 5 seconds.
 	Timeout time.Duration
-	// Via are the ways in which it can be called. Empty: both.
+	// Via are the ways in which it can be called. Empty: both. By private message too it is called with the prefix.
 	Via []Via
+	// Private leaves the arguments of calls out of the bot's audit, for what should be stored nowhere, such as a password.
+	Private bool
 	// Examples are shown in the help, and run as tests.
 	Examples []Example
 }
@@ -179,7 +181,7 @@ func (c command) metadata() (string, error) {
 		Cooldown: bus.PluginCooldown{
 			UserMS: int(c.Cooldown.User.Milliseconds()), ChannelMS: int(c.Cooldown.Channel.Milliseconds()),
 		},
-		TimeoutMS: int(c.Timeout.Milliseconds()),
+		TimeoutMS: int(c.Timeout.Milliseconds()), Private: c.Private,
 	}
 	for _, via := range c.Via {
 		declared.Via = append(declared.Via, string(via))

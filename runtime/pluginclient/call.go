@@ -330,7 +330,7 @@ func (c *Client) finish(s *session, p *plugin, one *call, reply *bus.PluginReply
 		outcome = failure.outcome
 		c.noteFailure(ctx, p, one, failure)
 		if outcome == callUsage {
-			one.Refund()
+			one.Forgive()
 		}
 		if failure.told != "" {
 			u.lines = []string{one.Typed + ": " + failure.told}
@@ -343,7 +343,7 @@ func (c *Client) finish(s *session, p *plugin, one *call, reply *bus.PluginReply
 	answer := auditedLines(u.to, u.lines) // which are taken away one by one as they are said
 	u.done = func(said bus.PluginOutcome) {
 		entry := audited{
-			plugin: p.name, what: one.Command.Name, call: one.id, asker: one.User.Name, detail: one.Args, said: answer,
+			plugin: p.name, what: one.Command.Name, call: one.id, asker: one.User.Name, detail: one.Audited, said: answer,
 		}
 		switch {
 		case failure != nil:
@@ -366,7 +366,7 @@ func (c *Client) useReply(u *utterance, one *call, reply *bus.PluginReply) {
 		u.to = ""
 	}
 	if reply.Cooldown != nil && !*reply.Cooldown {
-		one.Refund()
+		one.Forgive()
 	}
 }
 

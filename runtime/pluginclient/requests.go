@@ -192,9 +192,15 @@ func (p *plugin) handle(ctx context.Context, r *request) {
 	}
 }
 
-// answer answers a request and counts it.
+// answer answers a request and counts it. The log names a plugin that asks for what it may not: the audit has only what
+// was tried.
 func (p *plugin) answer(r *request, outcome bus.PluginOutcome) {
 	p.client.metrics.countRequest(p.name, r.kind, outcome.Outcome)
+	isRefused := outcome.Outcome == bus.OutcomeDenied || outcome.Outcome == bus.OutcomeThrottled
+	if isRefused && p.mayWarn() {
+		p.client.Log.Warn("request of a plugin refused", "plugin", p.name, "request", r.kind, "outcome", outcome.Outcome,
+			"cause", status.OneLine(outcome.Error, maxReport))
+	}
 	r.respond(outcome)
 }
 

@@ -114,6 +114,12 @@ func (s *Speaker) Do(ctx context.Context, action func(context.Context) error) er
 	return err
 }
 
+// DoYielding is Do for an action that waits like a Message with Yielding.
+func (s *Speaker) DoYielding(ctx context.Context, action func(context.Context) error) error {
+	_, err := s.do(ctx, &attempt{action: action, message: Message{Yielding: true}})
+	return err
+}
+
 func (s *Speaker) do(ctx context.Context, a *attempt) (Result, error) {
 	type reply struct {
 		result Result

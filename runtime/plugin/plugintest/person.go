@@ -129,7 +129,7 @@ func (p Person) Says(line string) *Answer {
 	return p.call(line, bus.ViaChat)
 }
 
-// Whispers gives a command by private message, with or without the prefix, and waits for the answer.
+// Whispers gives a command by private message, with the prefix "!", and waits for the answer.
 func (p Person) Whispers(line string) *Answer {
 	p.room.t.Helper()
 	return p.call(line, bus.ViaPM)
@@ -156,9 +156,14 @@ const callTimeout = 10 * time.Second
 func (p Person) call(line, via string) *Answer {
 	p.room.t.Helper()
 	answer := &Answer{t: p.room.t, line: line}
-	name, args, _ := strings.Cut(strings.TrimPrefix(line, plugin.ExamplePrefix), " ")
+	typed, hasPrefix := strings.CutPrefix(line, plugin.ExamplePrefix)
+	name, args, _ := strings.Cut(typed, " ")
 	command, why := p.find(strings.ToLower(name), via)
-	if why != "" {
+	switch {
+	case !hasPrefix:
+		answer.Refused = "the bot calls a plugin for lines that begin with " + plugin.ExamplePrefix
+		return answer
+	case why != "":
 		answer.Refused = why
 		return answer
 	}
