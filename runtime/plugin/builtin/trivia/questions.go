@@ -10,6 +10,7 @@ import (
 	"html"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -209,16 +210,19 @@ func (q *questions) addJSON(name string, data []byte) {
 	}
 }
 
-// load returns the questions of the settings: those of the directory and of the text, or else those that are inside.
-func load(directory, text string) (questions, error) {
+// load returns the questions of the settings: those of the directory and of the texts, by category, or else those that
+// are inside.
+func load(directory string, texts map[string]string) (questions, error) {
 	var q questions
 	if directory != "" {
 		if err := q.addDirectory(directory); err != nil {
 			return q, err
 		}
 	}
-	q.addText("the setting "+ownQuestions, "", text)
-	if directory == "" && text == "" {
+	for _, category := range slices.Sorted(maps.Keys(texts)) {
+		q.addText("the setting questions."+category, category, texts[category])
+	}
+	if directory == "" && len(texts) == 0 {
 		q.addText("questions.txt", "", inside)
 	}
 	return q, nil

@@ -83,8 +83,11 @@ func tellScore(ctx context.Context, c *plugin.Call, name string) (plugin.Reply, 
 		return plugin.Reply{}, err
 	}
 	at := slices.IndexFunc(all, func(one score) bool { return strings.EqualFold(one.Name, name) })
-	if at < 0 {
-		return plugin.Text("%s has no points yet.", plugin.Cut(name, maxName)), nil
+	switch {
+	case at < 0 && strings.EqualFold(name, c.User.Name):
+		return plugin.Text("%s has no points yet.", c.User.Name), nil
+	case at < 0:
+		return plugin.Text("Nobody of that name has points yet."), nil
 	}
 	one := all[at]
 	return plugin.Text("%s: %d points, %d right answers, %d rounds won, number %d of %d", one.Name, one.Points, one.Right,

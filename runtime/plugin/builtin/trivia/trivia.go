@@ -18,7 +18,7 @@ const Version = "1.0.0"
 // Names of settings.
 const (
 	directory    = "directory"
-	ownQuestions = "questions"
+	ownQuestions = "questions.*"
 	answerTime   = "time"
 	hints        = "hints"
 	startRank    = "startRank"
@@ -64,7 +64,7 @@ func declareSettings(p *plugin.Plugin) {
 		},
 		{
 			Name: ownQuestions, Check: checkText,
-			Help: "Questions, one a line: question|answer|another right answer. A line [film] begins a category.",
+			Help: "Questions of a category, questions.film for example: one a line, as question|answer|another right answer.",
 		},
 		{
 			Name: answerTime, Default: "30s", Check: plugin.Length(10*time.Second, 5*time.Minute),
@@ -135,7 +135,7 @@ func (g *game) start(ctx context.Context, c *plugin.Call, args string) (plugin.R
 	if _, running := g.now(); running {
 		return plugin.Reply{}, errRuns
 	}
-	all, err := load(settings.Text(directory), settings.Text(ownQuestions))
+	all, err := load(settings.Text(directory), settings.Each(ownQuestions))
 	if err != nil {
 		return plugin.Reply{}, err
 	}

@@ -24,7 +24,7 @@ func numbered(count int) plugintest.Option {
 	for i := range count {
 		lines = append(lines, fmt.Sprintf("What is number %d?|The Ánswer %d|no %d", i, i, i))
 	}
-	return plugintest.Setting("questions", strings.Join(lines, "\n"))
+	return plugintest.Setting("questions.numbers", strings.Join(lines, "\n"))
 }
 
 const (
@@ -35,7 +35,7 @@ const (
 // asked waits for a question, and returns its number.
 func asked(room *plugintest.Room, at, of int) (number string) {
 	room.Pass(pause)
-	line := room.Hears(fmt.Sprintf(`^❓ %d/%d What is number \d+\?$`, at, of)).Text
+	line := room.Hears(fmt.Sprintf(`^❓ %d/%d \(numbers\) What is number \d+\?$`, at, of)).Text
 	return strings.TrimSuffix(line[strings.LastIndex(line, " ")+1:], "?")
 }
 
@@ -61,7 +61,7 @@ func TestARound(t *testing.T) {
 
 	// An answer in the chat, in another form.
 	number := asked(room, 1, 3)
-	alice.Says("!trivia").Expects(`^❓ 1/3 What is number ` + number)
+	alice.Says("!trivia").Expects(`^❓ 1/3 \(numbers\) What is number ` + number)
 	bob.Writes("is it answer?")
 	bob.Writes("!a answer " + number) // a command is taken as one, and not twice
 	bob.Writes("  ANSWER, " + number + "!")
@@ -240,7 +240,7 @@ func TestFilesAreBounded(t *testing.T) {
 func TestWrongSettingsAreTold(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string][]string{
-		"directory": {"/does/not/exist", os.Args[0]}, "questions": {"no answer", "x|" + strings.Repeat("y", 81)},
+		"directory": {"/does/not/exist", os.Args[0]}, "questions.*": {"no answer", "x|" + strings.Repeat("y", 81)},
 		"time": {"1s", "1h"}, "startRank": {"6", "-1"}, "hints": {"no"},
 	} {
 		for _, setting := range trivia.New().Settings() {
@@ -271,7 +271,7 @@ func TestBadArguments(t *testing.T) {
 		alice.Says("!trivia " + args).ExpectsWrong(want)
 	}
 	alice.Says("!trivia start \u202efilm").Expects(`\(Film\)`) // what was typed is not repeated
-	alice.Says("!trivia score " + strings.Repeat("é", 300)).Expects("…? has no points yet")
+	alice.Says("!trivia score " + strings.Repeat("é", 300)).Expects("^Nobody of that name")
 }
 
 // Nobody hears the questions: the time of one begins when it was said.
@@ -363,7 +363,8 @@ func TestHowAnswersAreCompared(t *testing.T) {
 	t.Parallel()
 	text := "[q0]\n?|The Godfather\n[q1]\n?|Amélie\n[q2]\n?|A|Vitamin A\n[q3]\n?|Ocean's Eleven|11\n" +
 		"[q4]\n?|Tom & Jerry\n[q5]\n?|Straße\n[q6]\n?|七人の侍\n[q7]\n?|???\n[q8]\n?|WALL·E\n"
-	room := plugintest.Open(t, trivia.New(), plugintest.Setting("questions", text), plugintest.Setting("startRank", "0"))
+	room := plugintest.Open(t, trivia.New(), plugintest.Setting("questions.numbers", text),
+		plugintest.Setting("startRank", "0"))
 	for i, one := range []struct{ wrong, right []string }{
 		{[]string{"father", "the", "godfathers"}, []string{"godfather", "THE GODFATHER!", "a god-father"}},
 		{nil, []string{"amelie", "Ame\u0301lie", "ÁMÉLÍE"}},
