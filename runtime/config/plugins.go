@@ -106,6 +106,13 @@ var builtinGrants = map[string]PluginGrants{
 			{Verb: "playlist.shuffle", Rank: new(2.0)},
 		},
 	},
+	// A moderator opens a poll. The plugin closes it when its time is over, and adds the winner.
+	"polls": {
+		Say: true, State: []string{"poll"},
+		Act: []ActGrant{
+			{Verb: "poll.open", Rank: new(2.0)}, {Verb: "poll.close"}, {Verb: "playlist.add"},
+		},
+	},
 	"quotes": {Events: []string{"message"}},
 	"trivia": {Events: []string{"message"}, Say: true},
 }

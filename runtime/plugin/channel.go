@@ -206,6 +206,9 @@ type Playing = bus.PlayingMedia
 // State is a part of the channel's state, beside Joined and Self, the bot's name.
 type State = bus.ChannelState
 
+// Poll is a poll of the channel.
+type Poll = bus.Poll
+
 // State returns a part of the channel's state. The plugin needs a grant for it.
 func (c *Channel) State(ctx context.Context, thing Thing) (State, error) {
 	what := "asking for " + string(thing)

@@ -11,6 +11,7 @@ import (
 	"rosey.dev/rosey/runtime/plugin/builtin/custom"
 	"rosey.dev/rosey/runtime/plugin/builtin/dice"
 	"rosey.dev/rosey/runtime/plugin/builtin/playlist"
+	"rosey.dev/rosey/runtime/plugin/builtin/polls"
 	"rosey.dev/rosey/runtime/plugin/builtin/quotes"
 	"rosey.dev/rosey/runtime/plugin/builtin/trivia"
 	"rosey.dev/rosey/runtime/plugin/builtin/webapi"
@@ -23,6 +24,7 @@ var plugins = map[string]func() *plugin.Plugin{
 	"dice":      dice.New,
 	"http":      webapi.New,
 	"playlist":  playlist.New,
+	"polls":     polls.New,
 	"quotes":    quotes.New,
 	"trivia":    trivia.New,
 }

@@ -119,7 +119,7 @@ func (r *Room) remove(uid int) []event {
 	return []event{{plugin.Deleted, map[string]any{"uid": uid}}}
 }
 
-// change does in the playlist what the plugin asks for.
+// change does in the channel what the plugin asks for.
 func (r *Room) change(verb plugin.Verb, action plugin.Action) bus.PluginOutcome {
 	outcome := bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 	var events []event
@@ -138,6 +138,12 @@ func (r *Room) change(verb plugin.Verb, action plugin.Action) bus.PluginOutcome 
 		events = r.next()
 	case plugin.PlaylistRemove:
 		events = r.remove(action.UID)
+	case plugin.PollOpen:
+		r.openPoll(bus.Poll{
+			Title: action.Title, Options: action.Options, Obscured: action.ObscureResults, Initiator: BotName,
+		})
+	case plugin.PollClose:
+		r.closePoll()
 	}
 	r.mu.Unlock()
 	r.send(events)

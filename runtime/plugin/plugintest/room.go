@@ -73,6 +73,8 @@ type Room struct {
 	changed  chan struct{} // closed when there is another line, act or answer that is held back
 	people   map[string]bus.ChannelUser
 	state    plugin.State
+	polls    int           // how many were opened
+	votes    []int         // in the last one, by option
 	hello    chan struct{} // closed at the first hello
 	calls    int
 	added    int // to the playlist
@@ -287,6 +289,10 @@ func (r *Room) acted(verb plugin.Verb, body []byte) bus.PluginOutcome {
 	if verb == plugin.PlaylistAdd && !mediaLink.MatchString(action.URL) {
 		return bus.PluginOutcome{Outcome: bus.OutcomeInvalid, Error: "expected the link of a video"}
 	}
+	if verb == plugin.PlaylistAdd && action.Call == "" && strings.HasPrefix(action.URL, "fi:") {
+		// In a real channel too, a plugin adds a raw file only because of a call.
+		return bus.PluginOutcome{Outcome: bus.OutcomeDenied, Error: "registered users may not add this"}
+	}
 	if !action.Check {
 		r.record(nil, []Act{{verb, action}})
 	}
@@ -365,13 +371,6 @@ func (r *Room) Refuse(verb plugin.Verb, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answers[verb] = bus.PluginOutcome{Outcome: bus.OutcomeFailed, Error: why}
-}
-
-// Polls makes a poll the last one of the channel. Nil: there was none.
-func (r *Room) Polls(last *bus.Poll) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.state.Poll = last
 }
 
 // Now returns the time of the plugin's clock.

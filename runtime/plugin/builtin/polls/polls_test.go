@@ -1,0 +1,348 @@
+package polls_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rosey.dev/rosey/runtime/plugin"
+	"rosey.dev/rosey/runtime/plugin/builtin/polls"
+	"rosey.dev/rosey/runtime/plugin/plugintest"
+)
+
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	plugintest.Examples(t, polls.New)
+}
+
+func link(name string) string { return "https://youtu.be/" + name }
+
+// nominated is a room in which these people have nominated a film each.
+func nominated(t *testing.T, people ...string) *plugintest.Room {
+	t.Helper()
+	room := plugintest.Open(t, polls.New())
+	for _, name := range people {
+		room.As(name, plugin.Registered).Says("!nominate " + link(name) + " Film of " + name).Expects("nominates")
+	}
+	return room
+}
+
+// acts returns what the plugin did, as verbs with links.
+func acts(room *plugintest.Room) string {
+	var all []string
+	for _, act := range room.Acts() {
+		all = append(all, strings.TrimSpace(string(act.Verb)+" "+act.URL))
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestAPoll(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, polls.New())
+	mod, guest := room.As("mod", plugin.Moderator), room.As("guest", plugin.Guest)
+	guest.Says("!poll Tea? | yes | no").ExpectsRefused()
+	mod.Says("!poll  Tea,  or coffee? | Tea || Coffee | hidden").Expects("is open")
+	opened := room.Acts()[0]
+	if opened.Title != "Tea, or coffee?" || strings.Join(opened.Options, ",") != "Tea,Coffee" || !opened.ObscureResults {
+		t.Errorf("opened %+v", opened)
+	}
+	mod.Says("!poll Again? | yes | no").ExpectsWrong("a poll of Rosey is open")
+	guest.Says("!pollresult").Expects("^📊 Tea, or coffee\\?: the votes are hidden")
+	room.Vote(1, 3)
+	guest.Says("!endpoll").ExpectsRefused()
+	mod.Says("!endpoll").Expects(`^📊 Tea, or coffee\?: Coffee 3, Tea 1$`)
+	mod.Says("!endpoll").ExpectsWrong("no poll is open")
+	mod.Says("!poll A.B.C").Expects("is open")
+	room.Vote(2, 0)
+	guest.Says("!result").Expects(`^📊 A: B 2, C 0, so far$`)
+	room.Pass(time.Minute)
+	room.Silent()
+}
+
+func TestBadPolls(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, polls.New())
+	mod := room.As("mod", plugin.Moderator)
+	for args, want := range map[string]string{
+		"": "two options", "| | |": "two options", "a | b": "two options", "a | b | hidden": "two options",
+		strings.Repeat("x", 256) + " | b | c": "at most 255 bytes", "a" + strings.Repeat("|b", 51): "at most 50",
+	} {
+		mod.Says("!poll " + args).ExpectsWrong(want)
+	}
+	room.Refuse(plugin.PollOpen, "the channel does not let me open polls")
+	mod.Says("!poll a | b | c").ExpectsWrong("does not let me open polls")
+	if len(room.Acts()) != 1 {
+		t.Errorf("the plugin did %s", acts(room))
+	}
+}
+
+func TestTheWinnerIsAdded(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob", "carol")
+	mod := room.As("mod", plugin.Moderator)
+	room.As("alice", plugin.Registered).Says("!moviepoll").ExpectsRefused()
+	mod.Says("!moviepoll 1m").Expects(`^Vote in the poll on 3 films: it is open for 1m0s\.$`)
+	mod.Says("!moviepoll").ExpectsWrong("runs already")
+	opened := room.Acts()[0]
+	if opened.Title != "What do we watch?" || strings.Join(opened.Options, ", ") !=
+		"Film of alice – alice, Film of bob – bob, Film of carol – carol" {
+		t.Errorf("opened %+v", opened)
+	}
+	room.Vote(1, 4, 2)
+	room.Pass(59 * time.Second)
+	room.Silent()
+	room.Pass(time.Second)
+	room.Hears(`^📊 Film of bob 4, Film of carol 2, Film of alice 1$`)
+	room.Hears(`^🏆 Film https://youtu\.be/bob, nominated by bob, is added to the playlist\.$`)
+	if got := acts(room); got != "poll.open, poll.close, playlist.add "+link("bob") {
+		t.Errorf("the plugin did %s", got)
+	}
+	// The others stay nominated, and the winner's nominator may nominate again.
+	mod.Says("!nominations").Expects(`^1\. Film of alice – alice; 2\. Film of carol – carol$`)
+	room.As("bob", plugin.Registered).Says("!nominate " + link("new")).
+		Expects(`^bob nominates https://youtu\.be/new\. 3 of 10 `)
+	room.Pass(time.Hour)
+	room.Silent()
+}
+
+// A moderator closes the poll before its time, by command or in the page of the channel.
+func TestAPollThatSomebodyClosesCounts(t *testing.T) {
+	t.Parallel()
+	for name, closes := range map[string]func(room *plugintest.Room){
+		"by command": func(room *plugintest.Room) {
+			room.As("mod", plugin.Moderator).Says("!endpoll").Expects(`^The poll is closed\.$`)
+		},
+		"in the page": func(room *plugintest.Room) { room.ClosePoll() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := nominated(t, "alice", "bob")
+			room.As("mod", plugin.Moderator).Says("!moviepoll")
+			room.Vote(2, 1)
+			closes(room)
+			room.Pass(time.Second)
+			room.Hears(`^📊 Film of alice 2`)
+			room.Hears(`^🏆 .*alice, nominated by alice, is added`)
+		})
+	}
+}
+
+// CyTube closes a poll when another one is opened.
+func TestAPollThatIsReplacedCounts(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	room.As("mod", plugin.Moderator).Says("!moviepoll")
+	room.Vote(0, 1)
+	room.Pass(time.Second)
+	room.OpenPoll("mod", "Pizza?", "yes", "no")
+	room.Vote(9, 0)
+	room.Pass(time.Second)
+	room.Hears(`^Another poll was opened: the votes so far count\.$`)
+	room.Hears(`^📊 Film of bob 1, Film of alice 0$`)
+	room.Hears(`^🏆 .*bob, nominated by bob, is added`)
+	if got := acts(room); got != "poll.open, playlist.add "+link("bob") { // the other poll stays open
+		t.Errorf("the plugin did %s", got)
+	}
+	room.As("mod", plugin.Moderator).Says("!moviepoll").ExpectsWrong("1 nominations")
+	room.As("bob", plugin.Registered).Says("!nominate " + link("bob"))
+	room.As("mod", plugin.Moderator).Says("!moviepoll").ExpectsWrong("a poll of mod is open")
+	room.ClosePoll()
+	room.As("mod", plugin.Moderator).Says("!moviepoll").Expects("^Vote")
+}
+
+// When the bot joins again, it sees no poll at first. If none comes, it was closed meanwhile.
+func TestTheBotReconnectsDuringAVote(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	room.As("mod", plugin.Moderator).Says("!moviepoll")
+	room.Vote(3, 1)
+	room.Pass(time.Second)
+	seen := room.Poll()
+	room.Polls(nil)
+	room.Pass(9 * time.Second)
+	room.Polls(seen)
+	room.Pass(20 * time.Second)
+	room.Polls(nil)
+	room.Pass(5 * time.Second)
+	room.Polls(seen)
+	room.Pass(20 * time.Second)
+	room.Silent()
+	room.Polls(nil)
+	room.Pass(11 * time.Second)
+	room.Hears(`^The poll was closed while I was away: the votes that I saw count\.$`)
+	room.Hears(`^📊 Film of alice 3, Film of bob 1$`)
+	room.Hears(`^🏆 .* nominated by alice`)
+}
+
+// Nobody knows how a poll ended that the bot has not seen for long.
+func TestAVoteIsGivenUpWhileTheBotIsAway(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	mod := room.As("mod", plugin.Moderator)
+	mod.Says("!moviepoll")
+	room.Deny("state.poll", "no bot")
+	room.Pass(time.Hour)
+	room.Allow("state.poll")
+	room.ClosePoll()
+	room.Pass(time.Hour)
+	room.Silent()
+	mod.Says("!nominations").Expects("Film of alice – alice; 2. Film of bob")
+	mod.Says("!moviepoll").Expects("^Vote")
+}
+
+// The plugin is started again in the middle of a vote.
+func TestAVoteOutlastsARestart(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	room.As("mod", plugin.Moderator).Says("!moviepoll")
+	room.Vote(1, 2)
+	var stored, alice, bob any
+	if !room.Stored("vote", &stored) || !room.Stored("nominee/alice", &alice) || !room.Stored("nominee/bob", &bob) {
+		t.Fatal("the vote is not stored")
+	}
+	poll := room.Poll()
+	again := plugintest.Open(t, polls.New(), plugintest.Stored("vote", stored),
+		plugintest.Stored("nominee/alice", alice), plugintest.Stored("nominee/bob", bob))
+	again.Polls(poll)
+	again.As("mod", plugin.Moderator).Says("!moviepoll").ExpectsWrong("runs already")
+	again.Pass(2 * time.Minute)
+	again.Hears(`^📊 Film of bob 2, Film of alice 1$`)
+	again.Hears(`^🏆 .* nominated by bob`)
+}
+
+// The plugin ended while it opened a poll: a vote without one does not stand in the way for ever.
+func TestAVoteWithoutAPollIsRemoved(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, polls.New(), plugintest.Stored("vote", map[string]any{
+		"title": "x", "begun": plugintest.Epoch.Unix(), "ends": plugintest.Epoch.Add(time.Hour).Unix(),
+	}))
+	room.Pass(59 * time.Second)
+	if !room.Stored("vote", new(any)) {
+		t.Error("it is removed before the poll can be open")
+	}
+	room.Pass(2 * time.Second)
+	if room.Stored("vote", new(any)) {
+		t.Error("it stays")
+	}
+}
+
+func TestATieIsDrawn(t *testing.T) {
+	t.Parallel()
+	won := map[string]bool{}
+	for i := 0; i < 100 && len(won) < 2; i++ {
+		room := nominated(t, "alice", "bob", "carol")
+		room.As("mod", plugin.Moderator).Says("!moviepoll")
+		room.Vote(2, 1, 2)
+		room.ClosePoll()
+		room.Pass(time.Second)
+		room.Hears(`^📊 Film of alice 2, Film of carol 2, Film of bob 1$`)
+		drawn := room.Hears(`^A tie of 2: the lot falls on Film of (alice|carol)\.$`).Text
+		name := strings.TrimSuffix(drawn[strings.LastIndex(drawn, " ")+1:], ".")
+		room.Hears(`^🏆 .* nominated by ` + name)
+		won[name] = true
+	}
+	if len(won) != 2 {
+		t.Errorf("only %v ever wins", won)
+	}
+}
+
+func TestNobodyVotes(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	room.As("mod", plugin.Moderator).Says("!moviepoll")
+	room.Pass(2 * time.Minute)
+	room.Hears(`^📊 `)
+	room.Hears(`^Nobody voted for what is nominated\. Nothing is added, and the nominations stay\.$`)
+	room.As("mod", plugin.Moderator).Says("!moviepoll").Expects("^Vote")
+	if strings.Contains(acts(room), "add") {
+		t.Errorf("the plugin did %s", acts(room))
+	}
+}
+
+// What was withdrawn during the vote does not win.
+func TestAWithdrawnFilmDoesNotWin(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob", "carol")
+	room.As("mod", plugin.Moderator).Says("!moviepoll")
+	room.Vote(5, 4, 3)
+	room.As("alice", plugin.Registered).Says("!unnominate").Expects("Withdrawn")
+	room.As("bob", plugin.Registered).Says("!unnominate @bob").Expects("Withdrawn")
+	room.As("bob", plugin.Registered).Says("!nominate " + link("other") + " Film of bob") // not what people voted for
+	room.Pass(2 * time.Minute)
+	room.Hears(`^🏆 .* nominated by carol`)
+}
+
+func TestAWinnerThatCannotBeAddedIsTold(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	mod := room.As("mod", plugin.Moderator)
+	mod.Says("!moviepoll")
+	room.Vote(1, 0)
+	room.Refuse(plugin.PlaylistAdd, "it is in the playlist already")
+	room.Pass(2 * time.Minute)
+	room.Hears(`^🏆 Film of alice has won, but could not be added: it is in the playlist already\. The link: ` +
+		link("alice"))
+	mod.Says("!nominations").Expects(`^1\. Film of bob – bob$`) // it would win and fail again
+	room.Pass(time.Hour)
+	if got := acts(room); got != "poll.open, poll.close, playlist.add "+link("alice") {
+		t.Errorf("the plugin did %s", got)
+	}
+}
+
+// The bot lost the permission to close polls.
+func TestAPollThatCannotBeClosedCounts(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	room.As("mod", plugin.Moderator).Says("!moviepoll")
+	room.Vote(1, 0)
+	room.Refuse(plugin.PollClose, "not permitted")
+	room.Pass(5 * time.Minute)
+	room.Hears(`^I cannot close the poll: the votes so far count\.$`)
+	room.Hears(`^📊 `)
+	room.Hears(`^🏆 .* nominated by alice`)
+}
+
+// The poll is not opened: the next vote can begin at once.
+func TestAVoteWhosePollIsRefusedIsNone(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	mod := room.As("mod", plugin.Moderator)
+	room.Refuse(plugin.PollOpen, "not permitted")
+	mod.Says("!moviepoll").ExpectsWrong("not permitted")
+	room.Allow("act.poll.open")
+	room.OpenPoll("mod", "Pizza?", "yes", "no")
+	mod.Says("!moviepoll").ExpectsWrong("a poll of mod is open")
+	room.ClosePoll()
+	mod.Says("!moviepoll").Expects("^Vote")
+}
+
+func TestNominations(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	alice, mod := room.As("ALICE", plugin.Registered), room.As("mod", plugin.Moderator)
+	dave := room.As("dave", plugin.Registered)
+	room.As("guest", plugin.Guest).Says("!nominate " + link("x")).ExpectsRefused()
+	alice.Says("!nominate " + link("x")).ExpectsWrong("you have nominated Film of alice already")
+	dave.Says("!nominate " + link("bob")).ExpectsWrong("bob has nominated this already")
+	dave.Says("!nominate ftp-link").ExpectsWrong("the link of a video")
+	mod.Says("!nominate fi:https://example.net/film.mp4").ExpectsWrong("registered users may not add this")
+	dave.Says("!nominate " + link(strings.Repeat("x", 200))).ExpectsWrong("at most 180 bytes")
+	dave.Says("!nominate yt:\u202ex").ExpectsWrong("expected a link")
+	dave.Says("!nominate yt:d " + strings.Repeat("é\u202e", 300)).Expects(`^dave nominates (é\x{FFFD})+é?…\. 3 of 10`)
+	dave.Says("!unnominate bob").ExpectsWrong("only moderators")
+	mod.Says("!unnominate nobody").ExpectsWrong("nobody of that name")
+	mod.Says("!unnominate @BOB").Expects("Withdrawn")
+	mod.Says("!nominations").Expects(`^1\. Film of alice – alice; 2\. (é\x{FFFD})+é?… – dave$`)
+	mod.Says("!clearnominations").Expects(`^Withdrawn: 2\.$`)
+	mod.Says("!nominations").Expects("Nothing is nominated")
+	for i := range 10 {
+		name := fmt.Sprint("user", i)
+		room.As(name, plugin.Registered).Says(fmt.Sprintf("!nominate yt:%s %s", name, strings.Repeat("x", 60))).
+			Expects("nominates")
+	}
+	dave.Says("!nominate yt:d").ExpectsWrong("10 films are nominated already")
+	if lines := mod.Says("!nominations").Expects("user9").Lines; len(lines) != 3 {
+		t.Errorf("%d lines: %q", len(lines), lines)
+	}
+}

@@ -1,0 +1,341 @@
+package polls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rosey.dev/rosey/runtime/plugin"
+)
+
+const (
+	// tickInterval is how often the plugin looks at the poll of a vote, and retryAfter when it looks again after an error.
+	tickInterval = time.Second
+	retryAfter   = 10 * time.Second
+	// voteKey is where the vote is stored that runs.
+	voteKey = "vote"
+	// maxOpening is how long the opening of a poll may take. A vote whose poll is not known then has none.
+	maxOpening = time.Minute
+	// maxLate is how long after its end a vote is given up whose poll cannot be seen or closed.
+	maxLate = 10 * time.Minute
+	// maxMissing is how long the channel may show no poll: when the bot joins, it comes a little later.
+	maxMissing = 10 * time.Second
+)
+
+// vote is a poll on the nominations, as it is stored.
+type vote struct {
+	Title string       `json:"title"`
+	Films []nomination `json:"films"` // in the order of the poll's options
+	// Begun and Ends are in Unix seconds.
+	Begun int64 `json:"begun"`
+	Ends  int64 `json:"ends"`
+	// Opened is that of the poll. Known is true once it is known.
+	Opened int64 `json:"opened"`
+	Known  bool  `json:"known"`
+}
+
+// is reports whether a poll is that of the vote.
+func (v vote) is(one *poll) bool { return isSame(&poll{Opened: v.Opened, Title: v.Title}, one) }
+
+// running is the vote that runs.
+type running struct {
+	vote
+
+	revision plugin.Revision
+	// These are tick's alone. counts are the votes as they were seen last; nil: never.
+	counts  []int
+	missing time.Time // since when no poll is there; zero: there is one
+	closing bool      // it was tried to close the poll, and the log has it if that failed
+}
+
+// votes is the vote of the channel. tick alone ends one.
+type votes struct {
+	self *plugin.Channel // of no call
+
+	mu      sync.Mutex
+	loaded  bool     // what was stored before this process began is known
+	current *running // nil: none
+
+	// These are tick's alone.
+	retry  time.Time
+	logged bool // the log has the error
+}
+
+// isRunning reports whether a poll is that of the vote that runs.
+func (v *votes) isRunning(one *poll) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.current != nil && v.current.is(one)
+}
+
+// start opens a poll on the nominations.
+func (v *votes) start(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
+	length := c.Settings().Duration(voteTime)
+	if c.Args != "" {
+		var err error
+		if length, err = time.ParseDuration(c.Args); err != nil || length < shortestVote || length > longestVote {
+			return plugin.Reply{}, plugin.Usage("expected a time from 30s to 1h, such as 5m")
+		}
+	}
+	films, err := nominations(ctx, c.Channel)
+	switch {
+	case err != nil:
+		return plugin.Reply{}, err
+	case len(films) < 2:
+		return plugin.Reply{}, plugin.Usage("%d nominations: expected at least 2 films", len(films))
+	}
+	films = films[:min(len(films), maxOptions)]
+	one := vote{Title: c.Settings().Text(voteTitle), Films: films, Begun: c.Now().Unix()}
+	one.Ends = c.Now().Add(length).Unix()
+	if err := v.begin(ctx, c.Channel, one); err != nil {
+		return plugin.Reply{}, err
+	}
+	return plugin.Reply{
+		Lines: []string{fmt.Sprintf("Vote in the poll on %d films: it is open for %v.", len(films), length)}, To: plugin.Chat,
+	}, nil
+}
+
+// begin stores a vote and opens its poll.
+func (v *votes) begin(ctx context.Context, c *plugin.Channel, one vote) error {
+	revision, err := c.KV().SetIf(ctx, voteKey, one, 0)
+	if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
+		return plugin.Usage("a vote on the nominations runs already")
+	} else if err != nil {
+		return err
+	}
+	wanted := newPoll{title: one.Title}
+	for _, film := range one.Films {
+		wanted.options = append(wanted.options, film.option())
+	}
+	err = wanted.open(ctx, c)
+	if err == nil {
+		revision, err = v.know(ctx, c, &one, revision)
+	}
+	if err != nil {
+		// Without a poll there is no vote. ctx may be what has ended.
+		return errors.Join(err, plugin.IgnoreConflict(c.KV().DeleteIf(context.WithoutCancel(ctx), voteKey, revision)))
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.loaded, v.current = true, &running{vote: one, revision: revision}
+	return nil
+}
+
+// know stores which poll of the channel is that of the vote, which was opened just now.
+func (v *votes) know(
+	ctx context.Context, c *plugin.Channel, one *vote, revision plugin.Revision,
+) (plugin.Revision, error) {
+	state, err := c.State(ctx, plugin.Polls)
+	switch {
+	case err != nil:
+		return revision, told(err)
+	case state.Poll == nil || !strings.EqualFold(state.Poll.Initiator, state.Self):
+		return revision, plugin.Usage("somebody else has opened a poll meanwhile")
+	}
+	one.Title, one.Opened, one.Known = state.Poll.Title, state.Poll.Opened, true
+	known, err := c.KV().SetIf(ctx, voteKey, *one, revision)
+	if err != nil {
+		return revision, err
+	}
+	return known, nil
+}
+
+// tick looks at the poll of the vote.
+func (v *votes) tick(ctx context.Context, c *plugin.Channel) error {
+	if c.Now().Before(v.retry) {
+		return nil
+	}
+	err := v.look(ctx, c)
+	if err == nil {
+		v.logged = false
+		return nil
+	}
+	v.retry = c.Now().Add(retryAfter)
+	if v.logged {
+		return nil
+	}
+	v.logged = true
+	return err
+}
+
+func (v *votes) look(ctx context.Context, c *plugin.Channel) error {
+	one, err := v.load(ctx, c)
+	if one == nil || err != nil {
+		return err
+	}
+	state, err := c.State(ctx, plugin.Polls)
+	isLate := c.Now().Sub(time.Unix(one.Ends, 0)) > maxLate
+	switch {
+	case (err != nil || !state.Joined) && isLate:
+		c.Log().WarnContext(ctx, "a vote is given up: nobody has seen its poll", "error", err)
+		return plugin.IgnoreConflict(v.forget(ctx, c, one))
+	case err != nil || !state.Joined:
+		return err // the bot comes back
+	case state.Poll == nil:
+		if one.missing.IsZero() {
+			one.missing = c.Now()
+		}
+		if c.Now().Sub(one.missing) < maxMissing {
+			return nil
+		}
+		return v.end(ctx, c, one, "The poll was closed while I was away: the votes that I saw count.")
+	case !one.is(state.Poll):
+		return v.end(ctx, c, one, "Another poll was opened: the votes so far count.")
+	}
+	one.missing = time.Time{}
+	return v.follow(ctx, c, one, state.Poll)
+}
+
+// follow ends a vote whose poll is closed, and closes the poll when it is time.
+func (v *votes) follow(ctx context.Context, c *plugin.Channel, one *running, now *poll) error {
+	if len(now.Counts) == len(one.Films) {
+		one.counts = now.Counts
+	}
+	ended := c.Now().Sub(time.Unix(one.Ends, 0))
+	switch {
+	case !now.Open:
+		return v.end(ctx, c, one, "")
+	case ended < 0:
+		return nil
+	case one.closing && ended > maxOpening:
+		return v.end(ctx, c, one, "I cannot close the poll: the votes so far count.")
+	}
+	one.closing = true
+	if err := c.Act(ctx, plugin.PollClose, plugin.Action{}); err != nil {
+		return err
+	}
+	after, err := last(ctx, c) // before another one is opened
+	if err != nil || !one.is(after) || after.Open {
+		return err // the next tick sees why
+	}
+	if len(after.Counts) == len(one.Films) {
+		one.counts = after.Counts
+	}
+	return v.end(ctx, c, one, "")
+}
+
+// load returns the vote that runs, also one that ran when the plugin ended. Nil: none.
+func (v *votes) load(ctx context.Context, c *plugin.Channel) (*running, error) {
+	v.mu.Lock()
+	one, loaded := v.current, v.loaded
+	v.mu.Unlock()
+	if loaded {
+		return one, nil
+	}
+	var none *running
+	one = &running{}
+	var err error
+	one.revision, err = c.KV().Get(ctx, voteKey, &one.vote)
+	switch {
+	case err != nil:
+		return none, err
+	case one.revision != 0 && !one.Known && c.Now().Sub(time.Unix(one.Begun, 0)) < maxOpening:
+		return none, nil // a call is about to open its poll
+	case one.revision != 0 && !one.Known:
+		return none, plugin.IgnoreConflict(v.forget(ctx, c, one))
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.loaded {
+		v.loaded = true
+		if one.revision != 0 {
+			v.current = one
+		}
+	}
+	return v.current, nil
+}
+
+// forget removes a vote. A *plugin.ConflictError means that another process has ended it.
+func (v *votes) forget(ctx context.Context, c *plugin.Channel, one *running) error {
+	err := c.KV().DeleteIf(ctx, voteKey, one.revision)
+	if err != nil && plugin.IgnoreConflict(err) != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.loaded = true
+	if v.current == one {
+		v.current = nil
+	}
+	return err
+}
+
+// end ends a vote and adds the winner. note is said before the result. The vote is removed first: what a crash
+// interrupts is not done again, so nothing is added twice.
+func (v *votes) end(ctx context.Context, c *plugin.Channel, one *running, note string) error {
+	still, err := nominations(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := v.forget(ctx, c, one); err != nil {
+		return plugin.IgnoreConflict(err)
+	}
+	var lines []string
+	if note != "" {
+		lines = []string{note}
+	}
+	winner, why := one.winner(still)
+	lines = append(lines, why...)
+	if winner != nil {
+		lines = append(lines, plugin.Cut(v.add(ctx, c, *winner), plugin.MaxLength))
+	}
+	return c.Say(ctx, lines...)
+}
+
+// winner returns the film with the most votes among those that are still nominated, and what is to be said about it.
+// Nil: nobody voted for one.
+func (r *running) winner(still []nomination) (winner *nomination, lines []string) {
+	const nothing = "Nothing is added, and the nominations stay."
+	if r.counts == nil {
+		return nil, []string{"I have seen no votes. " + nothing}
+	}
+	most, best := 0, []int(nil)
+	var names []string
+	for i, film := range r.Films {
+		names = append(names, film.name())
+		if r.counts[i] < max(most, 1) || !slices.Contains(still, film) {
+			continue
+		}
+		if r.counts[i] > most {
+			most, best = r.counts[i], nil
+		}
+		best = append(best, i)
+	}
+	lines = []string{plugin.Cut("📊 "+ranking(names, r.counts), plugin.MaxLength)}
+	if len(best) == 0 {
+		return nil, append(lines, "Nobody voted for what is nominated. "+nothing)
+	}
+	drawn := r.Films[best[rand.IntN(len(best))]] //nolint:gosec // it guards no secret
+	if len(best) > 1 {
+		lines = append(lines, plugin.Cut(fmt.Sprintf("A tie of %d: the lot falls on %s.", len(best), drawn.name()),
+			plugin.MaxLength))
+	}
+	return &drawn, lines
+}
+
+// add adds the winner to the playlist, and returns what is to be said. The nomination is used up, also if it cannot be
+// added: it would win again, and fail again.
+func (v *votes) add(ctx context.Context, c *plugin.Channel, winner nomination) string {
+	if _, err := c.KV().Delete(ctx, key(winner.By)); err != nil {
+		c.Log().WarnContext(ctx, "the nomination of a winner is not removed", "error", err)
+	}
+	item, err := c.Add(ctx, winner.URL)
+	if err == nil {
+		name := winner.name()
+		if item.Title != "" {
+			name = plugin.OneLine(item.Title, maxTitle)
+		}
+		return fmt.Sprintf("🏆 %s, nominated by %s, is added to the playlist.", name, winner.By)
+	}
+	why := "the channel does not answer"
+	if refusal, refused := errors.AsType[*plugin.RequestError](err); refused {
+		why = plugin.OneLine(refusal.Why, maxTitle)
+	}
+	c.Log().WarnContext(ctx, "the winner of a vote could not be added", "error", err)
+	return fmt.Sprintf("🏆 %s has won, but could not be added: %s. The link: %s", winner.name(), why, winner.URL)
+}
