@@ -169,3 +169,68 @@ func TestABuiltinPluginInRun(t *testing.T) {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
+
+// TestThePlaylistPluginInRun has people add and skip in a channel: the plugin, the bot and the database are the real
+// ones, and so are the events and the UIDs by which the plugin knows what waits.
+func TestThePlaylistPluginInRun(t *testing.T) {
+	t.Parallel()
+	sim, site := simulatortest.Start(t, simulator.Options{
+		Accounts: []simulator.Account{
+			{Name: "Rosey", Password: "pw", Rank: 3}, {Name: "alice", Rank: 1}, {Name: "bob", Rank: 1},
+			{Name: "mod", Rank: 2},
+		},
+		Channels: []simulator.ChannelOptions{{Name: "movienight"}},
+	})
+	password := writeFile(t, "password", "pw\n")
+	file := writeFile(t, "rosey.yaml", "plugins:\n- {name: playlist, builtin: playlist, config: {maxWaiting: '1'}}\n"+
+		"commands: {cooldownSeconds: 0, overrides: {request: {cooldown: {userSeconds: 0}}}}\n")
+	p := start(t, "run", "--config", file, "--channel", "movienight", "--server", site, "--username", "Rosey",
+		"--password-file", password, "--data", t.TempDir(), "--http", "127.0.0.1:0")
+	natstest.Eventually(t, "the plugin", func() bool {
+		plugins := p.report().Plugins
+		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "request")
+	})
+	room := sim.Channel("movienight")
+	for _, name := range []string{"alice", "bob", "mod"} {
+		if err := room.Join(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := room.ToggleLock("mod"); err != nil { // so everybody may add
+		t.Fatal(err)
+	}
+	answer := func(user, line string) string {
+		said, err := room.Say(user, line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		answer, err := room.WaitFor(ctx, said.Seq, func(e simulator.Entry) bool {
+			return e.Kind == simulator.KindChat && e.User == "Rosey"
+		})
+		if err != nil {
+			t.Fatalf("%s: %v\n%v", line, err, p.log())
+		}
+		return answer.Text
+	}
+	expect := func(user, line, want string) {
+		t.Helper()
+		if got := answer(user, line); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %q", line, got, want)
+		}
+	}
+	expect("alice", "!request yt:first", "Added")
+	expect("alice", "!now", "Now: ")
+	expect("alice", "!request yt:second", "Added") // the first one plays
+	expect("alice", "!request yt:third", "at most 1")
+	expect("alice", "!skip", "1 of 2")
+	expect("bob", "!skip", "Skipped")
+	natstest.Eventually(t, "the second one waits no more", func() bool {
+		return strings.Contains(answer("alice", "!request yt:third"), "Added")
+	})
+	expect("alice", "!upnext", "Next: ")
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
+	}
+}

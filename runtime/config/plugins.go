@@ -94,7 +94,7 @@ func (g PluginGrants) Allows(verb string) (rank *float64, granted bool) {
 // share a NATS user, which has the sum of them.
 var builtinGrants = map[string]PluginGrants{
 	"countdown": {Say: true},
-	"custom":    {Events: []string{"user_join"}, Say: true},
+	"custom":    {Events: []string{"changeMedia", "user_join"}, Say: true},
 	"dice":      {},
 	"http":      {},
 	// Votes, and what stands still, make it skip by itself.

@@ -1,10 +1,11 @@
 // Package custom is a plugin with what moderators write and change from the chat: text commands, the rules of the
-// channel, a greeting for who comes, and lines that are said every so often.
+// channel, a greeting for who comes, and lines that are said every so often. It also posts what plays to a webhook.
 package custom
 
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"time"
 
@@ -39,7 +40,9 @@ const (
 )
 
 // New returns the plugin.
-func New() *plugin.Plugin {
+func New() *plugin.Plugin { return newPlugin(os.Getenv) }
+
+func newPlugin(getenv func(string) string) *plugin.Plugin {
 	p := plugin.New("custom", Version)
 	p.Setting(plugin.Setting{
 		Name: greetAgain, Default: "12h", Check: plugin.Length(time.Minute, 30*24*time.Hour),
@@ -60,6 +63,7 @@ func New() *plugin.Plugin {
 	})
 	p.Every(retryInterval, texts.retry)
 	p.On(plugin.UserJoined, greet)
+	declareWebhook(p, getenv)
 	return p
 }
 
