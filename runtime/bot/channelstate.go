@@ -9,6 +9,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/room"
+	"rosey.dev/rosey/runtime/status"
 )
 
 const (
@@ -19,21 +20,29 @@ const (
 	maxPollBytes  = 64 << 10
 	// maxText bounds each text of media and of a poll, in bytes.
 	maxText = 1 << 10
+	// maxOverridesBytes bounds what ChannelCommands.Overrides takes of a reply.
+	maxOverridesBytes = 64 << 10
 )
 
-// answering calls f, and replies meanwhile to the requests for the state of the channel. Only the bot that leads calls
-// it, so that without one there is no responder and nobody waits.
+// answering calls f, and replies meanwhile to the requests for the state of the channel and for its commands. Only the
+// bot that leads calls it, so that without one there is no responder and nobody waits.
 func (b *Bot) answering(ctx context.Context, f func()) {
 	if b.feed.conn == nil {
 		f()
 		return
 	}
-	subject := b.feed.subjects.Subject(bus.ChannelGet(b.config.Channel.Name))
-	during(ctx, f, func(ctx context.Context) {
-		if err := b.feed.conn.Serve(ctx, subject, b.channelState); err != nil {
-			b.log.ErrorContext(ctx, "[NATS] cannot answer requests for the state of the channel", "error", err)
-		}
-	})
+	during(ctx, func() {
+		during(ctx, f, func(ctx context.Context) {
+			b.serve(ctx, bus.CommandsGet(b.config.Channel.Name), b.channelCommands)
+		})
+	}, func(ctx context.Context) { b.serve(ctx, bus.ChannelGet(b.config.Channel.Name), b.channelState) })
+}
+
+// serve replies to requests until ctx ends.
+func (b *Bot) serve(ctx context.Context, suffix bus.Suffix, answer func(context.Context) any) {
+	if err := b.feed.conn.Serve(ctx, b.feed.subjects.Subject(suffix), answer); err != nil {
+		b.log.ErrorContext(ctx, "[NATS] cannot answer requests about the channel", "suffix", suffix, "error", err)
+	}
 }
 
 // during calls f, and has serve run meanwhile.
@@ -44,6 +53,23 @@ func during(ctx context.Context, f func(), serve func(ctx context.Context)) {
 	defer stop()
 	serving.Go(func() { serve(ctx) })
 	f()
+}
+
+// channelCommands returns a bus.ChannelCommands, or nil like channelState.
+func (b *Bot) channelCommands(context.Context) any {
+	all := b.live.registry.Overview()
+	all.Success, all.Server, all.Channel = true, b.config.Channel.Server, b.config.Channel.Name
+	all.Plugins = append([]status.PluginReport{}, b.Plugins()...)
+	limit := min(bus.MaxChannelCommandsBytes, int(b.feed.conn.NATS().MaxPayload())) - stateOverhead
+	plugins, overrides, commands := len(all.Plugins), len(all.Overrides), len(all.Commands)
+	all.Plugins = fitting(all.Plugins, limit, &limit)
+	all.Overrides = fitting(all.Overrides, maxOverridesBytes, &limit)
+	all.Commands = fitting(all.Commands, limit, &limit)
+	all.More = len(all.Plugins) < plugins || len(all.Overrides) < overrides || len(all.Commands) < commands
+	if !b.leads() {
+		return nil
+	}
+	return all
 }
 
 // channelState returns a bus.ChannelState. It is nil after the leadership is lost: another bot may be in the channel,

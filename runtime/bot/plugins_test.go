@@ -223,6 +223,14 @@ func TestPluginsAreFoundCalledAndAudited(t *testing.T) {
 	if said := actions[1].Payload["said"]; said != "to bob (10 characters)" {
 		t.Errorf("the audit of a private answer has %q", said)
 	}
+	reply, err := r.nats.Client().Request(prefix+".channel.movienight.commands", nil, 10*time.Second)
+	must(t, err)
+	var told bus.ChannelCommands
+	must(t, json.Unmarshal(reply.Data, &told))
+	isRoll := func(one bus.OfferedCommand) bool { return one.Plugin == "dice" && one.Name == "roll" && one.Available }
+	if !told.Success || told.Prefix != "!" || len(told.Plugins) != 2 || !slices.ContainsFunc(told.Commands, isRoll) {
+		t.Errorf("told %+v", told)
+	}
 	r.say("alice", "!help")
 	r.heard("Commands: !help, !seen USER, !stats [USER], !top, !uptime, !roll [n]dS; away: away")
 	if check := r.bot.PluginsCheck(); !check.OK || check.Reason != status.ReasonPermissionsNotEnforced {

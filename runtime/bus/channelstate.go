@@ -11,7 +11,7 @@ func ChannelGet(channel string) Suffix {
 const (
 	// AnyChannelGet matches ChannelGet of every channel, for permissions to publish.
 	AnyChannelGet Suffix = channelToken + ".*." + getToken
-	// AllChannels matches ChannelGet of every channel, for permissions to subscribe.
+	// AllChannels matches ChannelGet and CommandsGet of every channel, for permissions to subscribe.
 	AllChannels Suffix = channelToken + ".>"
 
 	channelToken = "channel"

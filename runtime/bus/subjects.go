@@ -95,7 +95,12 @@ var OptionalRequests = []Suffix{
 // isOptional reports whether a full subject is that of one of OptionalRequests.
 func isOptional(subject string) bool {
 	_, suffix, _ := strings.Cut(subject, ".") // a prefix has no dots
-	return slices.Contains(OptionalRequests, Suffix(suffix)) || isPluginRequest(suffix)
+	return slices.Contains(OptionalRequests, Suffix(suffix)) || isPluginRequest(suffix) || isCommandsGet(suffix)
+}
+
+// isCommandsGet reports whether a suffix is CommandsGet of a channel, which the users of earlier versions may not send.
+func isCommandsGet(suffix string) bool {
+	return strings.HasPrefix(suffix, channelToken+".") && strings.HasSuffix(suffix, "."+commandsToken)
 }
 
 // isPluginRequest reports whether a suffix is that of a request of a plugin: to a bot, or about its keys.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -618,4 +619,58 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// TestAnOverviewIsWhatUsersCanType compares what is told with what is called.
+func TestAnOverviewIsWhatUsersCanType(t *testing.T) {
+	t.Parallel()
+	settings := enabled("!", 0)
+	settings.Overrides = map[string]config.CommandOverride{
+		"dice.roll": {Name: "throw", Rank: new(2.0), Cooldown: &config.CommandCooldown{UserSeconds: new(5)}},
+		"top":       {Disabled: true, Deny: []string{"mallory"}},
+	}
+	inChannel(t, settings, func(r *rig) {
+		r.offer(
+			dice(bus.PluginCommand{Name: "roll", Aliases: []string{"r", "seen"}, Usage: "[n]dS", Help: "rolls dice",
+				Examples: []string{"roll 2d6", "what else"}}),
+			Plugin{Name: "away", Commands: []bus.PluginCommand{{Name: "r", Via: []string{bus.ViaPM}}}})
+		all := r.Registry.Overview()
+		if all.Prefix != "!" || !all.Chat {
+			t.Errorf("the settings are %+v", all)
+		}
+		find := func(plugin, name string) (found []bus.OfferedCommand) {
+			for _, one := range all.Commands {
+				if one.Plugin == plugin && one.Name == name {
+					found = append(found, one)
+				}
+			}
+			return found
+		}
+		both := []string{bus.ViaChat, bus.ViaPM}
+		throw := find("dice", "throw") // seen is a command of the bot
+		if len(throw) != 1 || !slices.Equal(throw[0].Aliases, []string{"r"}) || throw[0].Rank != 2 ||
+			!slices.Equal(throw[0].Via, both) || throw[0].Cooldown.UserMS != 5000 {
+			t.Errorf("throw is %+v", throw)
+		}
+		if examples := throw[0].Examples; !slices.Equal(examples, []string{"throw 2d6", "what else"}) {
+			t.Errorf("examples of a command with another name: %q", examples)
+		}
+		r.chatFrom("mod", "!help throw")
+		r.expect("said", &r.said, "!throw [n]dS: rolls dice; for example !throw 2d6")
+		if away := find("away", "away.r"); len(away) != 1 || away[0].Available || !slices.Equal(away[0].Via, both[1:]) {
+			t.Errorf("a command of a plugin that is away is %+v", away)
+		}
+		if top := find("", "top"); len(top) > 0 {
+			t.Errorf("top is disabled and offered: %+v", top)
+		}
+		if len(all.Overrides) != 2 || all.Overrides[0].Command != "dice.roll" || *all.Overrides[0].UserSeconds != 5 ||
+			!all.Overrides[1].Disabled || all.Overrides[1].Deny[0] != "mallory" {
+			t.Errorf("overrides are %+v", all.Overrides)
+		}
+		r.offer(dice(bus.PluginCommand{Name: "flip"}))
+		all = r.Registry.Overview()
+		if flip := find("dice", "flip"); len(flip) != 1 || !slices.Equal(flip[0].Via, both) {
+			t.Errorf("flip is %+v", flip)
+		}
+	})
 }

@@ -146,7 +146,8 @@ func (o Options) web() []Grant {
 		{Why: "replies", Subscribe: o.inbox(bus.WebRole)},
 		{Why: "what happens in the channel", Subscribe: o.subjects(bus.AllFeeds), DenySubscribe: []string{noGroups}},
 		{Why: "reading what is stored", Publish: o.subjects(bus.AnyQuery)},
-		{Why: "who is in the channel and what plays", Publish: o.subjects(bus.AnyChannelGet)},
+		{Why: "who is in the channel and what plays, and which commands there are", Publish: o.subjects(
+			bus.AnyChannelGet, bus.AnyCommandsGet)},
 		{Why: "the status of all processes", Publish: o.subjects(bus.StatusGet)},
 		{Why: "its own status", Subscribe: o.subjects(bus.StatusGet), Responses: oneReply()},
 	}

@@ -34,6 +34,11 @@ func (s *Server) apiPages() []page {
 		{"GET /api/v1/people/{name}", ForPeople, query(s, bus.QueryUser, s.readPerson, unknownPerson)},
 		{"GET /api/v1/films", ForReaders, query(s, bus.QueryMedia, s.readFilms, whole[bus.MediaReply])},
 		{"GET /api/v1/records", ForReaders, query(s, bus.QueryRecords, s.readRecords, s.withoutPeople)},
+		{"GET /api/v1/plugins", ForReaders, s.servePluginsAPI},
+		{
+			"GET /api/v1/plugins/actions", ForTokens,
+			query(s, bus.QueryPluginActions, s.readPluginActions, whole[bus.PluginActionsReply]),
+		},
 		{"GET /api/v1/outbound", ForTokens, query(s, bus.QueryOutbound, s.readOutbound, whole[bus.OutboundListReply])},
 		{"POST /api/v1/outbound", ForTokens, s.putOutbound},
 		{"DELETE /api/v1/outbound/{id}", ForTokens, s.cancelOutbound},

@@ -105,8 +105,8 @@ func (s *Server) request(ctx context.Context, suffix bus.Suffix, in, out any) er
 	if err == nil && reply.problem != nil {
 		err = reply.problem
 	}
-	if suffix != bus.ChannelGet(s.options.Channel.Name) { // which the bot answers
-		s.noteDatabase(err)
+	if channel := s.options.Channel.Name; suffix != bus.ChannelGet(channel) && suffix != bus.CommandsGet(channel) {
+		s.noteDatabase(err) // the bot answers these two
 	}
 	return err
 }

@@ -63,6 +63,7 @@ var functions = template.FuncMap{
 	"printable": func(text string) string { return status.OneLine(text, maxShownText) },
 	"dayIn":     dayIn, "seconds": func(seconds int64) int64 { return seconds * 1000 }, "zoneName": zoneName,
 	"halfHours": halfHours,
+	"whoMay":    whoMay, "shortCall": shortCall,
 	"stateWord": stateWord, "stateClass": stateClass, "words": wordsOf,
 	"pointed": func(number *uint64) string { return formatNumber(*number) },
 	"below":   func(root string, content any) view { return view{Root: root, Data: content} },
@@ -84,6 +85,7 @@ var navigation = []navEntry{
 	{Path: "people", Title: "People", access: ForPeople},
 	{Path: "films", Title: "Films", access: ForReaders},
 	{Path: "records", Title: "Records", access: ForReaders},
+	{Path: "plugins", Title: "Plugins", access: ForReaders},
 	{Path: "outbound", Title: "Outbound", access: ForTokens},
 	{Path: "health", Title: "Health", access: ForTokens},
 }

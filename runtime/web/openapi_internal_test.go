@@ -118,6 +118,16 @@ func operations() map[string]operation {
 			summary: "The most people, the longest session and the busiest day.", parameters: []parameter{zoneParameter()},
 			code: 200, reply: bus.RecordsReply{},
 		},
+		"GET /api/v1/plugins": {
+			summary: "The commands of the bot and its plugins, as the bot says. Overrides, and why a plugin is away, are for " +
+				"who has a token.",
+			code: 200, reply: bus.ChannelCommands{},
+		},
+		"GET /api/v1/plugins/actions": {
+			summary:    "What plugins said and did, the newest first.",
+			parameters: slices.Concat(span(), list(text("plugin", "What one plugin did."))),
+			code:       200, reply: bus.PluginActionsReply{},
+		},
 		"GET /api/v1/outbound": {
 			summary: "What the bot is to say and has said.",
 			parameters: list(text("state", "Lines in one state.", string(bus.OutboundWaits), string(bus.OutboundClaimed),

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -123,6 +124,14 @@ func hostileReplies() map[bus.Suffix]any {
 		bus.QueryOutbound: bus.OutboundListReply{Success: true, Items: []bus.OutboundItem{
 			{ID: 7, State: bus.OutboundWaits, QueuedMS: now, Message: hostile, Asker: hostile, LastError: hostile},
 		}},
+		bus.CommandsGet("movienight"): hostileCommands(),
+		bus.QueryPluginActions: bus.PluginActionsReply{Success: true, Next: "more", Items: []bus.PluginActionItem{
+			{
+				AtMS: now, Plugin: "dice", Did: hostile, Call: hostile, Asker: hostile, Args: hostile, Said: hostile,
+				Problem: hostile,
+			},
+			{AtMS: now, Plugin: "quotes", Did: "say", Args: "good evening"},
+		}},
 		bus.OutboundPut:    bus.OutboundPutReply{Success: true, ID: 8},
 		bus.OutboundCancel: bus.OutboundCancelReply{Success: true, State: bus.OutboundCancelled},
 		bus.DeadList: bus.DeadListReply{Success: true, DeadLetters: []bus.DeadLetter{
@@ -135,6 +144,76 @@ func hostileReplies() map[bus.Suffix]any {
 			StreamWaiting: new(uint64(1234)),
 			Checks:        []status.Check{{Name: status.ChannelCheck, Reason: "Because", Message: hostile}},
 		}},
+	}
+}
+
+// hostileCommands are those of a bot whose plugins declare what they should not.
+func hostileCommands() bus.ChannelCommands {
+	return bus.ChannelCommands{
+		Success: true, Server: hostile, Channel: "movienight", Prefix: "!", Chat: true, More: true,
+		Plugins: []status.PluginReport{
+			{Name: "dice", OK: true, Reason: status.ReasonReady},
+			{Name: "quotes", Reason: status.ReasonPluginAbsent, Message: "no process " + hostile},
+		},
+		Commands: []bus.OfferedCommand{
+			{Name: "help", Usage: "[COMMAND]", Via: []string{bus.ViaChat}, Available: true},
+			{
+				Plugin: "dice", Name: hostile, Aliases: []string{hostile, "r"}, Usage: hostile, Help: hostile,
+				Examples: []string{hostile}, Rank: 2, Via: []string{bus.ViaChat, bus.ViaPM}, Available: true,
+			},
+		},
+		Overrides: []bus.OverriddenCommand{{
+			Command: "dice.roll", Disabled: true, Name: "throw", Rank: new(0.0), UserSeconds: new(5), ChannelSeconds: new(0),
+			Allow: []string{"nora " + hostile}, Deny: []string{"mallory"},
+		}},
+	}
+}
+
+// TestWhatPluginsDidIsForWhoHasAToken checks who sees what of commands and plugins, on pages and of the API.
+func TestWhatPluginsDidIsForWhoHasAToken(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	private := []string{"mallory", "no process", "never for"}
+	for _, target := range []string{"/plugins", "/api/v1/plugins"} {
+		response, body := send(t, served, http.MethodGet, target, "")
+		if response.StatusCode != http.StatusOK || !strings.Contains(body, "[COMMAND]") {
+			t.Errorf("%s without a token: %d %s", target, response.StatusCode, body)
+		}
+		for _, text := range private {
+			if strings.Contains(body, text) {
+				t.Errorf("%s shows %q to everybody", target, text)
+			}
+		}
+		_, body = send(t, served, http.MethodGet, target, "", tokenHeader, aliceToken)
+		if !strings.Contains(body, "mallory") {
+			t.Errorf("%s lacks the overrides", target)
+		}
+	}
+	for target, want := range map[string]int{"/plugins/actions": 303, "/api/v1/plugins/actions": 401} {
+		if response, _ := send(t, served, http.MethodGet, target, ""); response.StatusCode != want {
+			t.Errorf("%s without a token: %d", target, response.StatusCode)
+		}
+	}
+	if asked := p.times(bus.QueryPluginActions); asked > 0 {
+		t.Errorf("%d requests of who may not", asked)
+	}
+	_, body := send(t, served, http.MethodGet, "/plugins/actions?plugin=dice", "", tokenHeader, aliceToken)
+	if asked := p.last(bus.QueryPluginActions); !strings.Contains(asked, `"plugin":"dice"`) ||
+		!strings.Contains(body, `plugins/actions?cursor=more&amp;plugin=dice`) {
+		t.Errorf("asked %s: %s", asked, body)
+	}
+}
+
+func TestWithoutABotNobodyKnowsTheCommands(t *testing.T) {
+	t.Parallel()
+	served := newTestServer(t, public())
+	response, body := send(t, served, http.MethodGet, "/plugins", "")
+	if response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "The bot does not answer") {
+		t.Errorf("the page: %d %s", response.StatusCode, body)
+	}
+	code, reply := call(t, served, http.MethodGet, "/api/v1/plugins", "")
+	if code != http.StatusServiceUnavailable || !strings.Contains(fmt.Sprint(reply["error"]), "The bot does not answer") {
+		t.Errorf("the API: %d %v", code, reply)
 	}
 }
 
@@ -151,6 +230,8 @@ func TestStrangersTextIsTextOnEveryPage(t *testing.T) {
 		"/records":                       "1 d 2 h",
 		"/outbound?state=waiting":        "Take back",
 		"/health":                        "234 events of the stream wait",
+		"/plugins":                       "each user waits 5 s · everybody waits 0 s",
+		"/plugins/actions":               "good evening",
 		"/now/counts.json":               `"kind":"join"`,
 		"/people?name=%3Cscript%3Ealert": "Show all",
 		"/people?sort=name&order=asc":    "↑",

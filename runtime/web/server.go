@@ -102,7 +102,7 @@ type page struct {
 func (s *Server) pages() (all []page) {
 	for _, list := range [][]page{
 		s.assetPages(), s.loginPages(), s.nowPages(), s.sayPages(), s.countPages(), s.chatPages(),
-		s.peoplePages(), s.filmPages(), s.recordPages(), s.outboundPages(), s.healthPages(),
+		s.peoplePages(), s.filmPages(), s.recordPages(), s.pluginPages(), s.outboundPages(), s.healthPages(),
 		s.apiPages(), s.pythonPages(),
 	} {
 		all = append(all, list...)

@@ -25,7 +25,8 @@ var screens = []struct {
 var pictured = map[string]string{
 	"now": "/", "chat": "/chat", "search": "/chat?words=train", "login": "/login", "counts": "/now/counts",
 	"people": "/people", "person": "/people/nora", "films": "/films", "most-played": "/films?by=item",
-	"records": "/records", "outbound": "/outbound", "health": "/health",
+	"records": "/records", "outbound": "/outbound", "health": "/health", "plugins": "/plugins",
+	"plugin-actions": "/plugins/actions", "one-plugin": "/plugins/actions?plugin=dice",
 }
 
 // conversation is what the pictures show.
@@ -99,12 +100,30 @@ func (s *site) evening(t *testing.T) page {
 			strings.Contains(body(t, s.run+"/now/counts"), "highest") &&
 			strings.Contains(body(t, s.run+"/health"), ">Retry<")
 	})
+	s.callPlugins(t)
 	p := newPage(t)
 	p.logIn(s.run, aliceToken)
 	p.shows("applause for the foley artist")
 	p.do("saying a line", sendKeys("#text", "Doors open at eight tomorrow. Bring a pillow.\r"))
 	p.waits("the line", `document.querySelector("#mine").innerText.includes("was said")`)
 	return p
+}
+
+// callPlugins has people give commands of plugins, right ones and wrong ones.
+func (s *site) callPlugins(t *testing.T) {
+	t.Helper()
+	eventually(t, "the plugins", func() bool {
+		plugins := body(t, s.run+"/plugins")
+		return strings.Contains(plugins, "!roll") && strings.Contains(plugins, "!quote")
+	})
+	for _, line := range []struct{ user, text, did string }{
+		{"nora", "!roll 2d6+1", "2d6"}, {"popcorn_fan", "!choose popcorn, nachos or both", "nachos"},
+		{"night_owl", "!addquote NEVER trust the butler", "butler"}, {"Zoe-99", "!roll a banana", "a banana"},
+		{"dot_matrix", "!coin", "flip"},
+	} {
+		s.say(line.user, line.text)
+		eventually(t, line.text, func() bool { return strings.Contains(body(t, s.run+"/plugins/actions"), line.did) })
+	}
 }
 
 // readAxe returns the script of axe-core, which hack/test/lib/tools.sh puts where ROSEY_AXE says. Empty: there is none.

@@ -26,6 +26,17 @@ const (
 
 const channel = "movienight"
 
+const pluginsFile = `
+plugins: [{name: dice, builtin: dice}, {name: quotes, builtin: quotes}]
+commands:
+  cooldownSeconds: 0
+  channelCooldownSeconds: 0
+  overrides:
+    dice.flip: {name: coin, deny: [late_guest]}
+    quotes.addquote: {rank: 0}
+    quotes.delquote: {rank: 3, allow: [nora]}
+`
+
 // site is everything that the pages need: CyTube's simulator, and either `rosey run`, which has all the rest in it, or
 // NATS, `rosey db` and `rosey bot`, each on its own.
 type site struct {
@@ -35,6 +46,8 @@ type site struct {
 	tokens   string
 	data     string
 	password string
+	// plugins is the file with the plugins and commands of `rosey run`.
+	plugins string
 
 	// rosey is `rosey run`, whose pages are at run.
 	rosey *process
@@ -71,8 +84,10 @@ func newChannel(t *testing.T) *site {
 	t.Helper()
 	dir := t.TempDir()
 	s := &site{t: t, cytube: "http://" + freeAddress(t), data: filepath.Join(dir, "data"),
-		tokens: filepath.Join(dir, "tokens"), password: filepath.Join(dir, "password")}
+		tokens: filepath.Join(dir, "tokens"), password: filepath.Join(dir, "password"),
+		plugins: filepath.Join(dir, "plugins.yaml")}
 	s.write(s.password, "secret")
+	s.write(s.plugins, pluginsFile)
 	s.setToken("alice", aliceToken)
 	s.setToken("bob.commands", bobToken)
 	s.setToken("carol", "short")
@@ -108,7 +123,8 @@ func (s *site) setToken(name, token string) {
 // startRosey starts `rosey run` and waits until the bot is in the channel.
 func (s *site) startRosey() {
 	s.t.Helper()
-	s.rosey = start(s.t, "rosey", "run", "--channel", channel, "--server", s.cytube, "--username", "Rosey",
+	s.rosey = start(s.t, "rosey", "run", "--config", s.plugins, "--channel", channel, "--server", s.cytube,
+		"--username", "Rosey",
 		"--password-file", s.password, "--data", s.data, "--http", strings.TrimPrefix(s.run, "http://"),
 		"--listen", strings.TrimPrefix(s.natsURL, "nats://"), "--web-tokens-dir", s.tokens)
 	eventually(s.t, "rosey run", func() bool { return get(s.run+"/readyz") == http.StatusOK })
