@@ -234,3 +234,54 @@ func TestThePlaylistPluginInRun(t *testing.T) {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
+
+// People nominate films, vote in the poll that the bot opens, and the bot adds the winner, on a CyTube server.
+func TestAVoteAddsAFilm(t *testing.T) {
+	t.Parallel()
+	sim, site := simulatortest.Start(t, simulator.Options{Accounts: []simulator.Account{
+		{Name: "Rosey", Password: "hush-hush", Rank: 2}, {Name: "mod", Rank: 2}, {Name: "alice"}, {Name: "bob"}}})
+	file := writeFile(t, "rosey.yaml", "commands: {cooldownSeconds: 0}\nplugins:\n- {name: polls, builtin: polls}\n")
+	p := start(t, "run", "--config", file, "--channel", "movienight", "--server", site, "--username", "Rosey",
+		"--password-file", writeFile(t, "password", "hush-hush"), "--data", t.TempDir(), "--http", "127.0.0.1:0")
+	natstest.Eventually(t, "the plugin", func() bool {
+		plugins := p.report().Plugins
+		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "moviepoll")
+	})
+	room := sim.Channel("movienight")
+	for _, name := range []string{"mod", "alice", "bob"} {
+		if err := room.Join(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	says := func(user, line, want string) {
+		t.Helper()
+		said, err := room.Say(user, line)
+		if err == nil {
+			_, err = room.WaitFor(ctx, said.Seq, func(e simulator.Entry) bool {
+				return e.Kind == simulator.KindChat && e.User == "Rosey" && strings.Contains(e.Text, want)
+			})
+		}
+		if err != nil {
+			t.Fatalf("%s: %s: no answer with %q: %v\n%v\n%v", user, line, want, err, room.Log(), p.log())
+		}
+	}
+	says("alice", "!nominate https://youtu.be/aaaaaaaaaaa Metropolis", "alice nominates Metropolis")
+	says("bob", "!nominate https://youtu.be/bbbbbbbbbbb Nosferatu", "bob nominates Nosferatu")
+	says("mod", "!moviepoll", "Vote in the poll on 2 films")
+	for _, name := range []string{"alice", "bob"} {
+		if err := room.Vote(name, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("mod", "!endpoll", "nominated by bob, is added to the playlist")
+	if !slices.ContainsFunc(room.Log(), func(e simulator.Entry) bool {
+		return e.Kind == simulator.KindQueue && e.User == "Rosey" && strings.Contains(e.Text, "bbbbbbbbbbb")
+	}) {
+		t.Errorf("nothing is in the playlist: %v", room.Log())
+	}
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
+	}
+}

@@ -82,9 +82,11 @@ func declareCommands(p *plugin.Plugin) {
 		Examples: []plugin.Example{{Say: "!countdown", Like: `^Nothing is planned\.$`}},
 	}, tell)
 	p.Command(plugin.Command{
-		Name: "countdowns", Aliases: []string{"schedule"}, Cooldown: cooldown,
-		Help:     "Lists what is to come.",
-		Examples: []plugin.Example{{Say: "!countdowns", Like: `^Nothing is planned\.$`}},
+		Name: "countdowns", Aliases: []string{"schedule", "timers"}, Cooldown: cooldown,
+		Help: "Lists what is to come.",
+		Examples: []plugin.Example{
+			{Say: "!countdowns", Like: `^Nothing is planned\.$`}, {Say: "!timers", Like: `^Nothing is planned\.$`},
+		},
 	}, list)
 	p.Command(plugin.Command{
 		Name: "addcountdown", Usage: "name = 2031-12-31 20:00 | 20:00 | fri 20:00 | every fri 20:00 | in 90m",

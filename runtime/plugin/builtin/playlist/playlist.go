@@ -76,9 +76,11 @@ func declareSettings(p *plugin.Plugin) {
 func declareShow(p *plugin.Plugin) {
 	cooldown := plugin.Cooldown{User: 5 * time.Second, Channel: 2 * time.Second}
 	p.Command(plugin.Command{
-		Name: "now", Aliases: []string{"np", "nowplaying"}, Cooldown: cooldown,
-		Help:     "Tells what plays, and how far it is.",
-		Examples: []plugin.Example{{Say: "!now", Like: `^Nothing plays\.$`}},
+		Name: "now", Aliases: []string{"np", "nowplaying", "currenttime"}, Cooldown: cooldown,
+		Help: "Tells what plays, and how far it is.",
+		Examples: []plugin.Example{
+			{Say: "!now", Like: `^Nothing plays\.$`}, {Say: "!currenttime", Like: `^Nothing plays\.$`},
+		},
 	}, tellNow)
 	p.Command(plugin.Command{
 		Name: "upnext", Aliases: []string{"whatsnext"}, Cooldown: cooldown,

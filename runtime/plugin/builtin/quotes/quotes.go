@@ -47,10 +47,11 @@ func New() *plugin.Plugin {
 	heard := newHeard()
 	cooldown := plugin.Cooldown{User: 3 * time.Second}
 	p.Command(plugin.Command{
-		Name: "quote", Aliases: []string{"q"}, Usage: "[number | @person | words]", Cooldown: cooldown,
+		Name: "quote", Aliases: []string{"q", "findquote"}, Usage: "[number | @person | words]", Cooldown: cooldown,
 		Help: "Shows a quote: any, that of a number, one of a person, or one with all of some words.",
 		Examples: []plugin.Example{
 			{Say: "!quote", Like: `^There are no quotes yet\.$`}, {Say: "!quote @bob", Wrong: `no quote`},
+			{Say: "!findquote train", Wrong: `no quote`},
 		},
 	}, show)
 	p.Command(plugin.Command{

@@ -74,7 +74,7 @@ func shuffle[T any](list []T) {
 
 // begin begins a round unless one runs.
 func (g *game) begin(ctx context.Context, c *plugin.Channel, one *round) error {
-	if !g.take(one) {
+	if !g.reserve(one) {
 		return errRuns
 	}
 	revision, err := c.KV().Set(ctx, markKey, mark{By: one.by}, plugin.Expires(markKept))
@@ -88,8 +88,8 @@ func (g *game) begin(ctx context.Context, c *plugin.Channel, one *round) error {
 	return nil
 }
 
-// take makes a round the one that runs, and reports whether there was none.
-func (g *game) take(one *round) bool {
+// reserve makes a round the one that runs, and reports whether there was none.
+func (g *game) reserve(one *round) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.round != nil {

@@ -114,6 +114,8 @@ func (g *game) do(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 		return plugin.Reply{}, g.change(c.User, func(r *round) []string { return r.end("The round was stopped.") })
 	case "skip":
 		return plugin.Reply{}, g.change(c.User, func(r *round) []string { return r.skip(c.Now()) })
+	case "answer":
+		return g.take(c, rest)
 	case "score", "stats":
 		return tellScore(ctx, c, rest)
 	case "top", "lb", "leaderboard":
@@ -175,9 +177,14 @@ func parseStart(args string) (count int, category string, err error) {
 	return count, rest, nil
 }
 
-// answerCommand answers !a. In the chat, what becomes of the answer is said there, and nothing of a wrong one.
+// answerCommand answers !a.
 func (g *game) answerCommand(_ context.Context, c *plugin.Call) (plugin.Reply, error) {
-	runs, isRight := g.answer(c.User.Name, c.Args, c.Now())
+	return g.take(c, c.Args)
+}
+
+// take takes an answer. In the chat, what becomes of it is said there, and nothing of a wrong one.
+func (g *game) take(c *plugin.Call, text string) (plugin.Reply, error) {
+	runs, isRight := g.answer(c.User.Name, text, c.Now())
 	switch {
 	case !runs:
 		return plugin.Reply{}, errNone

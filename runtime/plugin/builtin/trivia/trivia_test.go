@@ -77,6 +77,7 @@ func TestARound(t *testing.T) {
 	room.Pass(10 * time.Second)
 	room.Hears(`^💡 Hint: T•e •n•w•r •$`)
 	alice.Whispers("!a answer").Expects(`not it`)
+	alice.Whispers("!trivia answer answer").Expects(`not it`)
 	alice.Whispers("!a No. " + number).Expects(`right`)
 	room.Pass(tick)
 	room.Hears(`^✅ alice: The Ánswer ` + number + `\. 4 points, 4 in this round\.$`)
