@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -271,7 +272,11 @@ type apiQueued struct {
 
 // readLine decodes a request to say a line, or answers what is wrong with it.
 func readLine(w http.ResponseWriter, r *http.Request) (line apiLine, ok bool) {
-	err := json.NewDecoder(r.Body).Decode(&line)
+	body := json.NewDecoder(r.Body)
+	err := body.Decode(&line)
+	if _, rest := body.Token(); err == nil && !errors.Is(rest, io.EOF) { // such as a second line, which would not be said
+		err = cmp.Or(rest, errors.New("something follows the object"))
+	}
 	line.Message = strings.TrimSpace(line.Message)
 	_, isTooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {

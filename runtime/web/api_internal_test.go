@@ -164,6 +164,8 @@ func TestErrorsOfTheAPIAreJSON(t *testing.T) {
 		{method: "GET", target: "/api/v1/films?by=user", code: 403, headers: []string{tokenHeader, ""}, want: "by, user"},
 		{method: "GET", target: "/api/v1/chat?from_ms=yesterday", code: 400, want: "from_ms: expected"},
 		{method: "POST", target: "/api/v1/outbound", body: "message=x", code: 400, want: "body: expected"},
+		{method: "POST", target: "/api/v1/outbound", body: `{"message": "a"} {"message": "b"}`, code: 400, want: "body: exp"},
+		{method: "POST", target: "/api/say", body: `{"message": "a"} trailing`, code: 400, want: "body: expected"},
 		{method: "POST", target: "/api/v1/outbound", body: `{"message": " "}`, code: 400, want: "message: expected"},
 		{method: "POST", target: "/api/v1/outbound", body: `{"message": "/kick a"}`, code: 403, want: "not for commands"},
 		{

@@ -160,9 +160,14 @@ func explain(err error) (message string, code int) {
 		http.StatusBadGateway
 }
 
-// logUnexpected logs an error that explain has no words for.
+// unexpectedEvery is the shortest time between two logged errors.
+const unexpectedEvery = time.Second
+
+// logUnexpected logs an error that explain has no words for, unless it is that the reader has gone away. It logs few of
+// many, because readers choose how many there are.
 func (s *Server) logUnexpected(ctx context.Context, what string, err error) {
-	if _, code := explain(err); code == http.StatusBadGateway {
+	_, code := explain(err)
+	if code == http.StatusBadGateway && ctx.Err() == nil && s.unexpected.Allow() {
 		s.options.Log.WarnContext(ctx, "a page lacks a part", "part", what, "error", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
@@ -49,6 +50,8 @@ type Server struct {
 	// downloads bounds the downloads that run at a time, searches the requests that keep the database busy, lists the
 	// others, and large the bytes of large responses.
 	downloads, searches, lists, large *turns
+	// unexpected bounds how often an unexpected error is logged.
+	unexpected *rate.Limiter
 	// rendered are parts of the Now page for readers who come.
 	rendered renderedParts
 	// streamWrite and shutdownTimeout are the constants of these names, except in tests.
@@ -72,6 +75,8 @@ func New(o Options) *Server {
 		lists:     newTurns(maxLists, maxStrangersLists, maxListQueue),
 		large:     newTurns(maxLarge, maxStrangersLarge, maxQueue),
 		rendered:  renderedParts{parts: map[string]renderedPart{}},
+
+		unexpected: rate.NewLimiter(rate.Every(unexpectedEvery), 10),
 
 		streamWrite: streamWrite, shutdownTimeout: shutdownTimeout,
 	}

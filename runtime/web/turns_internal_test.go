@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -206,5 +208,32 @@ func TestABusyDatabaseIsNotTakenForOneThatIsAway(t *testing.T) {
 		if send(t, served, http.MethodGet, "/chat", ""); p.server.live.databaseAway() == 0 {
 			t.Errorf("the database is said to be back with %+v", reply)
 		}
+	}
+}
+
+// TestReadersDoNotFillTheLog has readers leave before they get what they have asked for, and many read what cannot be
+// read.
+func TestReadersDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	var logged bytes.Buffer
+	p.server.options.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	for _, target := range []string{"/chat", "/people/nora", "/api/v1/films"} {
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+		p.server.Handler().ServeHTTP(httptest.NewRecorder(), request)
+	}
+	if logged.Len() > 0 {
+		t.Errorf("readers have left: %s", logged.String())
+	}
+	p.replies(bus.QueryChat, "no reply")
+	for range 50 {
+		if response, _ := send(t, served, http.MethodGet, "/chat", ""); response.StatusCode != http.StatusBadGateway {
+			t.Fatalf("a reply that is none: %d", response.StatusCode)
+		}
+	}
+	if lines := bytes.Count(logged.Bytes(), []byte("\n")); lines == 0 || lines == 50 {
+		t.Errorf("%d lines for 50 requests", lines)
 	}
 }
