@@ -199,6 +199,7 @@ func TestThePageSaysWhyNothingIsLive(t *testing.T) {
 func TestAnOpenPageSaysThatTheDatabaseIsAway(t *testing.T) {
 	side, server, served := newLiveServer(t)
 	events := openStream(t, served)
+	comes(t, events, "event: lines") // the last of what a page gets at first
 	if err := errors.Join(side.database.Unsubscribe(), side.conn.Flush()); err != nil {
 		t.Fatal(err)
 	}
