@@ -17,18 +17,31 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// TestBotFromStartToEnd runs the bot as a pod does: with a configuration file, a password file that is created later,
-// and a signal at the end.
-func TestBotFromStartToEnd(t *testing.T) {
-	t.Parallel()
-	sim, site := simulatortest.Start(t, simulator.Options{
+// startSite starts a site on which the bot has an account.
+func startSite(t *testing.T) (sim *simulator.Server, site string) {
+	t.Helper()
+	return simulatortest.Start(t, simulator.Options{
 		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
+}
+
+// startWithoutLines starts a NATS server on which somebody answers as a service does that has no outbound lines.
+func startWithoutLines(t *testing.T) (*natstest.Server, *nats.Conn) {
+	t.Helper()
 	server := natstest.Start(t)
 	client := server.Client()
 	_, err := client.Subscribe("rosey.db.messages.outbound.get", func(m *nats.Msg) { _ = m.Respond([]byte("[]")) })
 	if err != nil {
 		t.Fatal(err)
 	}
+	return server, client
+}
+
+// TestBotFromStartToEnd runs the bot as a pod does: with a configuration file, a password file that is created later,
+// and a signal at the end.
+func TestBotFromStartToEnd(t *testing.T) {
+	t.Parallel()
+	sim, site := startSite(t)
+	server, client := startWithoutLines(t)
 	left, err := client.SubscribeSync("rosey.db.user.left")
 	if err != nil {
 		t.Fatal(err)

@@ -83,6 +83,21 @@ func lockFile(t *testing.T, name string) (unlock func()) {
 	return func() { _ = file.Close() }
 }
 
+// sumsPlugin has the rig's bot be in the channel of the plugin in JavaScript, and returns the subjects.
+func (r *issuedRig) sumsPlugin() (bus.Subjects, bus.PluginSubjects) {
+	r.Helper()
+	r.common[1] = "Movie_Night"
+	subjects, err := bus.NewSubjects(r.prefix)
+	if err != nil {
+		r.Fatal(err)
+	}
+	plugin, err := subjects.Plugin("Movie_Night", "sums")
+	if err != nil {
+		r.Fatal(err)
+	}
+	return subjects, plugin
+}
+
 // TestAPluginInJavaScript runs a plugin that uses NATS' own libraries and nothing of this repository, as the user that
 // `rosey nats issue` has issued for it: it is discovered and called, uses its keys, and says that it begins and ends.
 func TestAPluginInJavaScript(t *testing.T) {
@@ -92,16 +107,8 @@ func TestAPluginInJavaScript(t *testing.T) {
 		t.Run(string(target), func(t *testing.T) {
 			t.Parallel()
 			r := newIssuedRig(t, string(target), "Never", "Automatic")
-			r.common[1] = "Movie_Night"
+			subjects, plugin := r.sumsPlugin()
 			r.startService().waitFor(status.ReasonReady)
-			subjects, err := bus.NewSubjects(r.prefix)
-			if err != nil {
-				t.Fatal(err)
-			}
-			plugin, err := subjects.Plugin("Movie_Night", "sums")
-			if err != nil {
-				t.Fatal(err)
-			}
 			r.callJavaScript(dir, plugin, r.botClient(subjects))
 			for _, violation := range r.denied() {
 				t.Errorf("the server denied: %s", violation)
@@ -116,15 +123,7 @@ func TestABotCallsAPluginInJavaScript(t *testing.T) {
 	t.Parallel()
 	dir := javascriptPlugin(t)
 	r := newIssuedRig(t, string(natsauth.JWTTarget), "Never", "Automatic")
-	r.common[1] = "Movie_Night"
-	subjects, err := bus.NewSubjects(r.prefix)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plugin, err := subjects.Plugin("Movie_Night", "sums")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, plugin := r.sumsPlugin()
 	r.startService().waitFor(status.ReasonReady)
 	bot := r.startBot(false, "--plugins", "[{name: sums}]")
 	bot.waitFor(status.ReasonReady)

@@ -9,10 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"rosey.dev/rosey/hack/cytube/simulator"
-	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/status"
@@ -33,14 +30,8 @@ func linesOf(channel *simulator.Channel) (lines []string) {
 // its own commands, nothing is said twice or too late, and the status says which plugin is away.
 func TestAPluginProcessThatIsStoppedOrKilled(t *testing.T) {
 	t.Parallel()
-	sim, site := simulatortest.Start(t, simulator.Options{
-		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
-	server := natstest.Start(t)
-	client := server.Client()
-	_, err := client.Subscribe("rosey.db.messages.outbound.get", func(m *nats.Msg) { _ = m.Respond([]byte("[]")) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	sim, site := startSite(t)
+	server, _ := startWithoutLines(t)
 	password := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(password, []byte("hush-hush\n"), 0o600); err != nil {
 		t.Fatal(err)

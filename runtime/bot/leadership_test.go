@@ -30,6 +30,17 @@ func (r *rig) leaderKey() string {
 	return leader.KeyName(r.config.Channel.Server, r.config.Channel.Name)
 }
 
+// otherLeads has another pod take the leadership. It does not renew it.
+func (r *rig) otherLeads() {
+	r.t.Helper()
+	js, err := jetstream.New(r.nats.Client())
+	must(r.t, err)
+	bucket, err := js.KeyValue(r.t.Context(), prefix+"_locks")
+	must(r.t, err)
+	_, err = bucket.Put(r.t.Context(), r.leaderKey(), []byte(`{"pod":"other","uid":"1","process":"2"}`))
+	must(r.t, err)
+}
+
 // candidate campaigns as another pod. The channel that it returns gets the leadership.
 func (r *rig) candidate() <-chan *leader.Leadership {
 	r.t.Helper()
@@ -129,17 +140,12 @@ func TestAReplacedLeaderThatLeadsAgainJoinsAtOnce(t *testing.T) {
 	r.standBy()
 	r.timings.MinPauses[status.ReasonDuplicateLogin] = time.Hour
 	r.startJoined()
-	js, err := jetstream.New(r.nats.Client())
-	must(t, err)
-	bucket, err := js.KeyValue(t.Context(), prefix+"_locks")
-	must(t, err)
 	other, err := cytube.Dial(t.Context(), cytube.Options{
 		Server: r.config.Channel.Server, Channel: "movienight", Username: "Rosey", Password: accountPassword})
 	must(t, err)
 	t.Cleanup(other.Close)
 	r.awaitReason(status.ReasonDuplicateLogin)
-	_, err = bucket.Put(t.Context(), r.leaderKey(), []byte(`{"pod":"other","uid":"1","process":"2"}`))
-	must(t, err)
+	r.otherLeads()
 	r.eventually("it stands by", func() bool { return r.bot.Leader() == "other" && r.bot.Check().OK })
 	other.Close()
 	r.awaitJoined() // the other pod does not renew
@@ -151,12 +157,7 @@ func TestAFormerLeaderPublishesNoDepartures(t *testing.T) {
 	r.standBy()
 	must(t, r.channel.Join("alice"))
 	r.startJoined()
-	js, err := jetstream.New(r.nats.Client())
-	must(t, err)
-	bucket, err := js.KeyValue(t.Context(), prefix+"_locks")
-	must(t, err)
-	_, err = bucket.Put(t.Context(), r.leaderKey(), []byte(`{"pod":"other","uid":"1","process":"2"}`))
-	must(t, err)
+	r.otherLeads()
 	r.eventually("it leaves", func() bool { return !r.isThere() })
 	r.eventually("it stands by", func() bool { return r.bot.Leader() == "other" && r.bot.Check().OK })
 	must(t, r.pub.Flush(t.Context()))

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
@@ -462,12 +461,7 @@ func TestALeaderChangeInTheMiddleOfACall(t *testing.T) {
 	p.does(func(m *nats.Msg, _ bus.PluginCall) { kept <- m })
 	r.say("alice", "!roll")
 	call := <-kept
-	js, err := jetstream.New(r.nats.Client())
-	must(t, err)
-	bucket, err := js.KeyValue(t.Context(), prefix+"_locks")
-	must(t, err)
-	_, err = bucket.Put(t.Context(), r.leaderKey(), []byte(`{"pod":"other","uid":"1","process":"2"}`))
-	must(t, err)
+	r.otherLeads()
 	r.eventually("the end of the call", func() bool { return len(p.cancelled()) == 1 })
 	if got := p.cancelled()[0]; got.Why != bus.CancelLeader || got.ID != p.called()[0].ID {
 		t.Errorf("cancelled %+v", got)

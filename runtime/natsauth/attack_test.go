@@ -239,6 +239,37 @@ func (w *world) reaches(by *client, victim *side, subject string) bool {
 	return got > 0
 }
 
+// triesToRead checks that a client of alpha gets what is on alpha's subject if it may, and that the server refuses it
+// otherwise.
+func (w *world) triesToRead(by *client, subject, queue string, may bool) {
+	w.Helper()
+	what := fmt.Sprintf("subscribing to %q, queue group %q", subject, queue)
+	before := len(by.denied())
+	switch got := w.listens(by, w.alpha, subject, queue); {
+	case may && got == 0:
+		w.Errorf("%s: %s gets nothing", what, by.name)
+	case !may && got > 0:
+		w.Errorf("%s: %s reads %d messages", what, by.name, got)
+	case !may:
+		by.eventuallyDenied(w.T, what, before)
+	}
+}
+
+// triesToWrite is triesToRead for publishing.
+func (w *world) triesToWrite(by *client, subject string, may bool) {
+	w.Helper()
+	what := "publishing to " + subject
+	before := len(by.denied())
+	switch arrives := w.reaches(by, w.alpha, subject); {
+	case may && !arrives:
+		w.Errorf("%s: %s cannot", what, by.name)
+	case !may && arrives:
+		w.Errorf("%s: %s can", what, by.name)
+	case !may:
+		by.eventuallyDenied(w.T, what, before)
+	}
+}
+
 // eachSetUp runs a test for both kinds of configuration, with and without an administrator's stream.
 func eachSetUp(t *testing.T, test func(w *world)) {
 	for _, target := range []natsauth.Target{natsauth.ServerConfTarget, natsauth.JWTTarget} {
@@ -264,16 +295,7 @@ func TestUsersReadOnlyWhatIsTheirs(t *testing.T) {
 				w.Errorf("%s: %s reads %d messages of another account", what, w.beta.root.name, got)
 			}
 			for role, by := range w.alpha.clients {
-				before := len(by.denied())
-				got := w.listens(by, w.alpha, try.subject, try.queue)
-				switch may := slices.Contains(try.may, role); {
-				case may && got == 0:
-					w.Errorf("%s: %s gets nothing", what, by.name)
-				case !may && got > 0:
-					w.Errorf("%s: %s reads %d messages", what, by.name, got)
-				case !may:
-					by.eventuallyDenied(w.T, what, before)
-				}
+				w.triesToRead(by, try.subject, try.queue, slices.Contains(try.may, role))
 			}
 			for _, by := range w.beta.clients {
 				if got := w.listens(by, w.alpha, try.subject, try.queue); got != 0 {
@@ -297,15 +319,7 @@ func TestUsersWriteOnlyWhatIsTheirs(t *testing.T) {
 				w.Errorf("%s: it never arrives, so the test shows nothing", what)
 			}
 			for role, by := range w.alpha.clients {
-				before := len(by.denied())
-				switch may, arrives := slices.Contains(allowed, role), w.reaches(by, w.alpha, try.subject); {
-				case may && !arrives:
-					w.Errorf("%s: %s cannot", what, by.name)
-				case !may && arrives:
-					w.Errorf("%s: %s can", what, by.name)
-				case !may:
-					by.eventuallyDenied(w.T, what, before)
-				}
+				w.triesToWrite(by, try.subject, slices.Contains(allowed, role))
 			}
 			for _, by := range append([]*client{w.beta.root}, values(w.beta.clients)...) {
 				if w.reaches(by, w.alpha, try.subject) {
