@@ -118,8 +118,13 @@ func (h *Handler) actAdd(a Act) (Deed, error) {
 		return nil, err
 	}
 	temp := a.Asker == "" || !h.Room.Allows(room.PermissionAddPermanent, a.Rank)
+	rank := a.Rank
+	if a.Asker == "" {
+		rank = registeredRank
+	}
+	mayLive := h.Room.Allows(room.PermissionAddLive, rank)
 	return func(ctx context.Context) (*cytube.Item, error) {
-		item, err := h.enqueue(ctx, media, temp)
+		item, err := h.addFor(ctx, media, temp, mayLive)
 		if err != nil {
 			return nil, err
 		}

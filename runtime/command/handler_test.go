@@ -285,7 +285,7 @@ func TestConfirmation(t *testing.T) {
 	t.Parallel()
 	alien := cytube.Item{UID: 1, Media: cytube.Media{ID: "a", Title: "Alien", Seconds: 60}}
 	brazil := cytube.Item{UID: 2, Media: cytube.Media{ID: "b", Title: "Brazil"}}
-	added := cytube.Queue{Item: cytube.Item{UID: 3, Media: cytube.Media{ID: "abc", Type: "yt"}, QueuedBy: "Rosey"}}
+	added := added(3, "yt", "abc")
 	added.After.Last = true
 	othersAdded := added
 	othersAdded.Item.QueuedBy = "alice"

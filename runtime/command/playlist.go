@@ -76,12 +76,29 @@ func (h *Handler) add(r request) (task, error) {
 	}
 	// The bot may add permanent items even where the moderator may not.
 	temp := option == "temp" || !h.Room.Allows(room.PermissionAddPermanent, r.user.Rank)
+	mayLive := h.Room.Allows(room.PermissionAddLive, r.user.Rank)
 	return func(ctx context.Context) ([]string, error) {
-		if _, err := h.enqueue(ctx, media, temp); err != nil {
+		if _, err := h.addFor(ctx, media, temp, mayLive); err != nil {
 			return nil, err
 		}
 		return []string{"Added " + link}, nil
 	}, nil
+}
+
+// addFor is enqueue for somebody who may add live streams or not. Only when the server has looked a link up it is known
+// that it is a stream, on YouTube for example, and the server asks for the permission of the bot: such an item is
+// removed again.
+func (h *Handler) addFor(ctx context.Context, media cytube.Media, temp, mayLive bool) (cytube.Item, error) {
+	item, err := h.enqueue(ctx, media, temp)
+	if err != nil || item.Media.Seconds > 0 || mayLive {
+		return item, err
+	}
+	if err := h.Conn.Delete(ctx, item.UID); err != nil {
+		return cytube.Item{}, err
+	}
+	return cytube.Item{}, &deniedError{
+		fmt.Sprintf("it is a live stream and was removed again: the rank in the channel does not allow it (%s)",
+			room.PermissionAddLive)}
 }
 
 // enqueue adds an item to the playlist and returns it as the server shows it: of a list the first item.

@@ -463,7 +463,7 @@ func TestActs(t *testing.T) {
 				"options: 0, expected 1 to 50"},
 			{"nothing", Act{Verb: "ban"}, "", nil, `"ban" is nothing that a plugin can do`},
 			{"temporary", Act{Verb: bus.VerbPlaylistAdd, Asker: "alice", Rank: 1, Request: bus.PluginActRequest{URL: "yt:abc"}},
-				"queue yt abc true", cytube.Queue{Item: cytube.Item{Media: cytube.Media{Type: "yt"}, QueuedBy: "Rosey"}}, ok},
+				"queue yt abc true", added(1, "yt", "abc"), ok},
 			{"for good", Act{Verb: bus.VerbPlaylistAdd, Asker: "mod", Request: bus.PluginActRequest{URL: "yt:abc"}},
 				"queue yt abc false", cytube.QueueFail{Message: "no"}, "no"},
 			{"skip", Act{Verb: bus.VerbPlaylistSkip}, "next", cytube.ChangeMedia{}, ok},
@@ -561,7 +561,39 @@ func add(link string) Act {
 // added is what the server sends for what the bot has added.
 func added(uid int, kind, id string) cytube.Queue {
 	return cytube.Queue{Item: cytube.Item{
-		UID: uid, Media: cytube.Media{Type: kind, ID: id, Title: "Film " + id}, QueuedBy: "Rosey"}}
+		UID: uid, Media: cytube.Media{Type: kind, ID: id, Title: "Film " + id, Seconds: 60}, QueuedBy: "Rosey"}}
+}
+
+// TestStreamsAreNotAddedForWhoMayNotAddThem has links of which the server finds out that they are live streams.
+func TestStreamsAreNotAddedForWhoMayNotAddThem(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.arrive(cytube.Permissions{Ranks: map[string]float64{
+			"chat": 0, "playlistadd": 1, "playlistaddlive": 2.5, "addnontemp": 1}},
+			cytube.AddUser{User: cytube.User{Name: "admin", Rank: 3}})
+		stream := added(7, "yt", "abc")
+		stream.Item.Media.Seconds = 0
+		for asker, want := range map[string]string{"alice": "delete 7", "": "delete 7", "admin": ""} {
+			act := add("yt:abc")
+			act.Asker = asker
+			ended := r.act(act)
+			r.take(&r.requested)
+			r.arrive(stream)
+			if got := <-ended; strings.Contains(got, "it is a live stream") != (want != "") {
+				t.Errorf("%q adds a stream: %s", asker, got)
+			}
+			if got := strings.Join(r.take(&r.requested), " "); got != want {
+				t.Errorf("%q adds a stream: requested %q, want %q", asker, got, want)
+			}
+		}
+		r.pmFrom("mod", "add yt:abc")
+		r.take(&r.requested)
+		r.arrive(stream)
+		r.expect("by private message", &r.requested, "delete 7")
+		if said := r.take(&r.said); len(said) != 1 || !strings.HasPrefix(said[0], "mod: add: it is a live stream") {
+			t.Errorf("said %q", said)
+		}
+	})
 }
 
 // TestNobodyTakesTheEffectOfAnotherForItsOwn has several things done at once, and the server be late.
