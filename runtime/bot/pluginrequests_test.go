@@ -88,13 +88,26 @@ func newActor(t *testing.T) (*rig, *testPlugin) {
 	t.Helper()
 	rank := 2.0
 	r := newPluginRig(t, config.Plugin{Name: "dice", Grants: &config.PluginGrants{
-		State: []string{"users"},
+		State: []string{"users", "poll"},
 		Act:   []config.ActGrant{{Verb: "kick", Rank: &rank}, {Verb: "poll.open"}, {Verb: "poll.close"}},
 	}})
 	p := r.plug("dice", "one", bus.PluginCommand{Name: "roll"})
 	r.startJoined()
 	r.awaitPlugin("dice", status.ReasonReady, "")
 	return r, p
+}
+
+// ghostPoll has the bot see a poll that the server does not have, whose end the server does not confirm, so that it
+// takes its time.
+func (p *testPlugin) ghostPoll() {
+	p.r.t.Helper()
+	must(p.r.t, p.r.channel.Inject("Rosey",
+		`42["newPoll",{"title":"a","options":["b"],"counts":[0],"initiator":"mod","timestamp":1795421885821}]`))
+	p.r.eventually("the poll", func() bool {
+		var state bus.ChannelState
+		p.ask(p.subjects.State(bus.StatePoll), struct{}{}, &state)
+		return state.Poll != nil
+	})
 }
 
 func openPoll(id string) bus.PluginActRequest {
@@ -123,7 +136,7 @@ func TestAnActThatIsRepeatedIsDoneOnce(t *testing.T) {
 // does not wait for what takes long.
 func TestWhatNobodyWaitsForIsNotDone(t *testing.T) {
 	r, p := newActor(t)
-	// No poll is open, so the server confirms nothing and the act takes its time.
+	p.ghostPoll()
 	long := p.send(p.subjects.Act(bus.VerbPollClose), bus.PluginActRequest{ID: "1"}, nil)
 	given := p.send(p.subjects.Act(bus.VerbPollOpen), openPoll("2"), nats.Header{bus.DeadlineHeader: {"50"}})
 	var state bus.ChannelState
@@ -151,6 +164,7 @@ func TestWhatNobodyWaitsForIsNotDone(t *testing.T) {
 // Acts that wait are few: each may take many seconds.
 func TestActsBeyondAFewAreThrottled(t *testing.T) {
 	_, p := newActor(t)
+	p.ghostPoll()
 	var answers []*nats.Subscription
 	for i := range 15 {
 		answers = append(answers, p.send(p.subjects.Act(bus.VerbPollClose), bus.PluginActRequest{ID: fmt.Sprint(i)},
