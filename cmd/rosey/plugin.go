@@ -87,7 +87,7 @@ func (c *component) runPluginHost(ctx context.Context) error {
 			InboxPrefix: own.InboxPrefix(), CredentialsDir: c.config.NATS.CredentialsDir, TLSDir: c.config.NATS.TLSDir,
 			Log: c.log.With("plugin", own.Name),
 		})
-	})
+	}, false)
 	return c.run(ctx, workload{
 		run: plugins.Run, checks: plugins.Checks(), plugins: plugins.Plugins, liveFiles: plugins.liveFiles,
 	})
@@ -99,16 +99,16 @@ type pluginHost struct {
 	list *pluginList
 }
 
-// newPluginHost returns a host. connect is that of host.Options.
+// newPluginHost returns a host. connect and inside are those of host.Options.
 func (c *component) newPluginHost(
-	connect func(ctx context.Context, own bus.PluginSubjects) (*bus.Conn, error),
+	connect func(ctx context.Context, own bus.PluginSubjects) (*bus.Conn, error), inside bool,
 ) pluginHost {
 	plugins := c.config
 	plugins.CommandsFile = "" // what the bot reads
 	list := &pluginList{reader: config.NewLiveReader(plugins), file: filepath.Base(c.config.PluginsFile)}
 	return pluginHost{list: list, Host: host.New(host.Options{
 		Wanted: list.read, Connect: connect, Subjects: c.subjects, Server: c.config.Channel.Server,
-		Channel: c.config.Channel.Name, Log: c.log, Metrics: plugin.NewMetrics(c.registry),
+		Channel: c.config.Channel.Name, Inside: inside, Log: c.log, Metrics: plugin.NewMetrics(c.registry),
 	})}
 }
 

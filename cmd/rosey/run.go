@@ -118,7 +118,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 	}
 	defer server.Stop()
 	inside := bus.Options{
-		URL: natsserver.Name, InProcess: server, CredentialsDir: users.credentialsDir(insideUser), Log: c.log,
+		URL: natsserver.Name, InProcess: server, Username: users.inside.Name, Password: users.inside.Password, Log: c.log,
 	}
 	forBot := inside
 	forBot.Name, forBot.InboxPrefix = "rosey run "+c.config.Channel.Name, c.subjects.InboxPrefix(c.role())
@@ -138,7 +138,7 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		forPlugin.Name, forPlugin.InboxPrefix = "rosey run plugin "+own.Name, own.InboxPrefix()
 		forPlugin.Log = c.log.With("plugin", own.Name)
 		return bus.Connect(ctx, forPlugin)
-	})
+	}, true)
 	runBot := work.run
 	pages := c.newPages(conn, c.config.HTTP.Address, status.ProcessPath)
 	work.pages = pages
@@ -146,7 +146,9 @@ func (c *component) runAll(ctx context.Context, listen string, out io.Writer) er
 		return runWith(ctx, func(ctx context.Context) error {
 			waitForService(ctx, service)
 			return runBot(ctx)
-		}, pages.Run, service.Run, plugins.Run)
+		}, pages.Run, service.Run, plugins.Run, func(ctx context.Context) error {
+			return c.followUsers(ctx, server, users)
+		})
 	}
 	// A database that cannot be opened explains why the bot finds no service, so the service's checks come first.
 	work.checks = slices.Concat(serviceChecks(service), work.checks, pages.Checks())
@@ -161,7 +163,7 @@ func (c *component) startNATS(listen string) (*natsserver.Server, natsUsers, err
 	if err != nil {
 		return nil, users, err
 	}
-	server, err := natsserver.Start(natsserver.Options{Listen: listen, Users: users.list, Log: c.log})
+	server, err := natsserver.Start(natsserver.Options{Listen: listen, Users: users.all(), Log: c.log})
 	if err != nil && listen != "" {
 		err = fmt.Errorf("--listen: %w", err)
 	}
@@ -204,11 +206,11 @@ func natsBanner(url string, users natsUsers) string {
 	switch {
 	case url == "":
 		return "inside this process only; --listen 127.0.0.1:4222 opens it for rosey say, tail, top and user"
-	case len(users.list) == 0:
+	case !users.exist():
 		return url + ", without a password, for rosey say, tail, top and user"
 	}
 	var plugins []string
-	for _, user := range users.list[2:] {
+	for _, user := range users.others[1:] {
 		plugins = append(plugins, users.credentialsDir(user.Name))
 	}
 	return fmt.Sprintf("%s, for rosey say, tail, top and user with --nats-credentials-dir %s;\n"+

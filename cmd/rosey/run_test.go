@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -317,6 +318,91 @@ func TestRunHasUsersForPlugins(t *testing.T) {
 	}
 	if passwords[0] != passwords[1] || len(passwords[0]) < 20 {
 		t.Error("a new password at the second start, or a short one")
+	}
+}
+
+// TestRunFollowsTheListOfPlugins: whoever removes a grant or a plugin while the bot runs wants it to have no effect any
+// more. The bot is not asked for events and keys.
+func TestRunFollowsTheListOfPlugins(t *testing.T) {
+	t.Parallel()
+	_, site := simulatortest.Start(t, simulator.Options{})
+	data := filepath.Join(t.TempDir(), "data")
+	list := writeFile(t, "plugins.yaml", "- {name: weather, grants: {events: [message]}}\n")
+	weather := filepath.Join(data, "nats", "weather")
+	if err := os.MkdirAll(filepath.Join(data, "nats", "rosey-run"), 0o755); err != nil { // as earlier versions left it
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(weather, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(weather, "password"), []byte("of an earlier run\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "run", "--channel", "rosey", "--plugins-file", list, "--server", site, "--data", data, "--http",
+		"127.0.0.1:0", "--listen", "127.0.0.1:0")
+	p.waitFor(status.ReasonReady)
+	url := natsURL.FindStringSubmatch(p.output())
+	if url == nil {
+		t.Fatalf("no URL in %s", p.output())
+	}
+	for path, want := range map[string]os.FileMode{weather: 0o700, filepath.Join(weather, "password"): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(data, "nats", "rosey-run")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the password of the process is in a file: %v", err)
+	}
+	login := nats.UserInfo("weather", "of an earlier run")
+	closed := make(chan struct{})
+	conn, err := nats.Connect(url[1], login, nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	events, err := conn.QueueSubscribeSync("rosey.events.cytube.rosey.message", "weather")
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	maySubscribe := func() bool {
+		return conn.LastError() == nil && events.IsValid()
+	}
+	if !maySubscribe() {
+		t.Fatalf("the plugin does not get what it is granted: %v", conn.LastError())
+	}
+	change := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("- {name: weather}\n- {name: later, grants: {say: true}}\n")
+	natstest.Eventually(t, "the end of the grant", func() bool { return !maySubscribe() || !conn.IsConnected() })
+	natstest.Eventually(t, "the files of a plugin that was added", func() bool {
+		_, err := os.Stat(filepath.Join(data, "nats", "later", "password"))
+		return err == nil
+	})
+	natstest.Eventually(t, "its login", func() bool {
+		password, err := os.ReadFile(filepath.Join(data, "nats", "later", "password"))
+		if err != nil {
+			return false
+		}
+		later, err := nats.Connect(url[1], nats.UserInfo("later", string(password)))
+		if err == nil {
+			later.Close()
+		}
+		return err == nil
+	})
+	change("- {name: later}\n")
+	<-closed
+	if _, err := nats.Connect(url[1], login); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("a plugin that was removed: %v", err)
+	}
+	if code := p.end(syscall.SIGTERM); code != exitClean {
+		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/natsauth"
@@ -18,7 +21,8 @@ import (
 
 // Users of the NATS server inside `rosey run`, whose names no plugin can have.
 const (
-	// insideUser is everything in the process of the server, and may do everything.
+	// insideUser is everything in the process of the server, and may do everything. Its password is in no file: it would
+	// let every plugin of the same user of the machine do what it is not granted.
 	insideUser = "rosey-run"
 	// cliUser is the commands for people.
 	cliUser = "rosey-cli"
@@ -26,49 +30,99 @@ const (
 
 // natsUsers are the users of the NATS server inside `rosey run`. Its zero value is a server without users.
 type natsUsers struct {
-	dir  string // has a directory with the credentials of each, for nats.credentialsDir
-	list []natsserver.User
+	dir    string // has a directory with the credentials of each but inside, for nats.credentialsDir
+	inside natsserver.User
+	others []natsserver.User // cliUser, and then plugins
 }
 
-// credentialsDir returns the directory with the credentials of a user, and "" if nobody needs any.
-func (u natsUsers) credentialsDir(name string) string {
-	if len(u.list) == 0 {
-		return ""
+// exist reports whether the server has users.
+func (u natsUsers) exist() bool { return len(u.others) > 0 }
+
+// all returns the users for the server.
+func (u natsUsers) all() []natsserver.User {
+	if !u.exist() {
+		return nil
 	}
-	return filepath.Join(u.dir, name)
+	return append([]natsserver.User{u.inside}, u.others...)
 }
+
+// credentialsDir returns the directory with the credentials of a user.
+func (u natsUsers) credentialsDir(name string) string { return filepath.Join(u.dir, name) }
 
 // newNATSUsers returns the users that the NATS server needs: none, unless a process of somebody else is to connect as a
-// plugin. Then that may do what it is granted, and nobody may do anything without a password. Who is added to the
-// configuration later needs a restart.
+// plugin. Then that may do what it is granted, and nobody may do anything without a password.
 func (c *component) newNATSUsers(listen string) (natsUsers, error) {
 	live, _, _, err := config.NewLiveReader(c.config).Read()
 	if err != nil && listen != "" {
 		return natsUsers{}, err // without the list, everybody could log in
 	}
-	// Those that are built in are in this process, and connect as it.
-	foreign := slices.DeleteFunc(slices.Clone(live.Plugins), func(p config.Plugin) bool { return p.Builtin != "" })
-	switch {
+	switch foreign := foreignPlugins(live); {
 	case len(foreign) == 0:
 		return natsUsers{}, nil
 	case listen == "":
 		c.log.Warn("configuration", "key", "plugins", "warning", "plugins that are not built in cannot connect: use --listen")
 		return natsUsers{}, nil
 	}
+	users := natsUsers{
+		dir:    filepath.Join(filepath.Dir(c.config.Database.SQLite.Path), "nats"),
+		inside: natsserver.User{Name: insideUser, Password: rand.Text()},
+	}
+	if err := os.RemoveAll(users.credentialsDir(insideUser)); err != nil { // of earlier versions
+		return natsUsers{}, fmt.Errorf("removing a password that is not used any more: %w", err)
+	}
+	return c.configureUsers(users, foreignPlugins(live))
+}
+
+// foreignPlugins returns the plugins that are not built in. Those that are in this process, and connect as it.
+func foreignPlugins(live config.Live) []config.Plugin {
+	return slices.DeleteFunc(slices.Clone(live.Plugins), func(p config.Plugin) bool { return p.Builtin != "" })
+}
+
+// configureUsers returns users with those that plugins need now.
+func (c *component) configureUsers(users natsUsers, foreign []config.Plugin) (natsUsers, error) {
 	plugins, err := natsauth.PluginUsers(c.config.Channel.Name, foreign)
 	if err != nil {
-		return natsUsers{}, err
+		return users, err
 	}
 	options := natsauth.Options{
 		Subjects: c.subjects, JetStream: config.JetStreamNever, Commands: true, People: true,
 	}
-	users := natsUsers{dir: filepath.Join(filepath.Dir(c.config.Database.SQLite.Path), "nats")}
-	err = errors.Join(users.add(insideUser, nil), users.add(cliUser, serverPermissions(options.For(bus.CLIRole))))
+	users.others = nil
+	err = users.add(cliUser, serverPermissions(options.For(bus.CLIRole)))
 	for _, plugin := range plugins {
 		options.Plugins = plugin.Plugins
 		err = errors.Join(err, users.add(plugin.Name, serverPermissions(options.For(bus.PluginRole))))
 	}
 	return users, err
+}
+
+// usersInterval is the time between two looks at the list of plugins.
+const usersInterval = time.Second
+
+// followUsers gives the users of the server the permissions that the list of plugins grants now, until ctx ends: the
+// bot enforces a change of the list at once, and events and keys are not the bot's.
+func (c *component) followUsers(ctx context.Context, server *natsserver.Server, users natsUsers) error {
+	if !users.exist() {
+		<-ctx.Done()
+		return nil
+	}
+	reader := config.NewLiveReader(c.config)
+	for backoff.Sleep(ctx, usersInterval) {
+		live, inForce, changed, _ := reader.Read() // what is wrong with a file, the bot reports
+		if !inForce || !changed {
+			continue
+		}
+		next, err := c.configureUsers(users, foreignPlugins(live))
+		if err == nil {
+			err = server.SetUsers(next.all())
+		}
+		if err != nil {
+			c.log.ErrorContext(ctx, "[NATS] plugins keep the permissions that they had", "error", err)
+			continue
+		}
+		users = next
+	}
+	return nil
 }
 
 func serverPermissions(p natsauth.Permissions) *natsserver.Permissions {
@@ -85,9 +139,14 @@ func serverPermissions(p natsauth.Permissions) *natsserver.Permissions {
 // add adds a user with the password of an earlier run, so that what has read the files can connect again, or with a new
 // one.
 func (u *natsUsers) add(name string, permissions *natsserver.Permissions) error {
-	dir := filepath.Join(u.dir, name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("creating the directory for the NATS user %s: %w", name, err)
+	dir := u.credentialsDir(name)
+	for _, dir := range []string{u.dir, dir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("creating the directory for the NATS user %s: %w", name, err)
+		}
+		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs x
+			return fmt.Errorf("protecting the directory for the NATS user %s: %w", name, err)
+		}
 	}
 	file := filepath.Join(dir, config.NATSPasswordFile)
 	content, err := os.ReadFile(file)
@@ -99,10 +158,24 @@ func (u *natsUsers) add(name string, permissions *natsserver.Permissions) error 
 		password = rand.Text()
 	}
 	for path, text := range map[string]string{file: password, filepath.Join(dir, config.NATSUserFile): name} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		if err := writePrivate(path, text); err != nil {
 			return fmt.Errorf("writing the credentials of the NATS user %s: %w", name, err)
 		}
 	}
-	u.list = append(u.list, natsserver.User{Name: name, Password: password, Permissions: permissions})
+	u.others = append(u.others, natsserver.User{Name: name, Password: password, Permissions: permissions})
 	return nil
+}
+
+// writePrivate writes a file that only its owner may read, also if it exists and others may.
+func writePrivate(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err //nolint:wrapcheck // the caller says what it is
+	}
+	if err = file.Chmod(0o600); err == nil {
+		if _, err = file.WriteString(text); err == nil {
+			err = file.Truncate(int64(len(text)))
+		}
+	}
+	return errors.Join(err, file.Close())
 }

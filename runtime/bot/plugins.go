@@ -137,14 +137,17 @@ func (l *live) state() (status.Reason, string) {
 	l.mu.Lock()
 	problem, configured := l.problem, l.configured
 	l.mu.Unlock()
+	open := ""
+	if configured && l.plugins != nil {
+		open = l.plugins.NotEnforced()
+	}
 	switch {
 	case problem != "":
 		return status.ReasonPluginsInvalid, problem
 	case configured && l.plugins == nil:
 		return status.ReasonPluginsInvalid, "plugins need NATS, and the bot runs in mode direct"
-	case configured && !l.plugins.Enforced():
-		return status.ReasonPermissionsNotEnforced,
-			"the NATS server has no users, so that anybody who reaches it can act as any plugin"
+	case open != "":
+		return status.ReasonPermissionsNotEnforced, open
 	case configured:
 		return status.ReasonReady, "plugins are configured"
 	}

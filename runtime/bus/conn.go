@@ -44,6 +44,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// CredentialsDir and TLSDir are those of config.NATS. Empty: none.
 	CredentialsDir, TLSDir string
+	// Username and Password are a login that is in no file, for InProcess. Empty: none.
+	Username, Password string
 	// InProcess is a server in this process, reached without a socket. URL then only names it in messages.
 	InProcess nats.InProcessConnProvider
 }
@@ -126,6 +128,9 @@ func (c *Conn) natsOptions(dialing context.Context, o Options) []nats.Option {
 	if c.dirs != (credentialDirs{}) {
 		options = append(options, c.useCredentials)
 	}
+	if o.Username != "" {
+		options = append(options, nats.UserInfo(o.Username, o.Password))
+	}
 	if o.InboxPrefix != "" {
 		options = append(options, nats.CustomInboxPrefix(o.InboxPrefix))
 	}
@@ -159,6 +164,31 @@ func (c *Conn) Generation() uint64 { return c.NATS().Stats().Reconnects }
 // NotifyChange makes the connection send to wake, which should have a buffer of one, whenever it is established or
 // breaks, until stop is called, so that what waits for something else does not have to poll. It never blocks.
 func (c *Conn) NotifyChange(wake chan<- struct{}) (stop func()) { return c.state.notify(wake) }
+
+// denialTimeout is how long a denial may come behind the server's answer to what followed it: nats.go passes it on in
+// another goroutine.
+const denialTimeout = 500 * time.Millisecond
+
+// MaySubscribe reports whether the server lets the user subscribe to a subject, by trying it: no list of permissions
+// can be asked for. That it is denied makes the connection not look broken. Only a few subjects may be tried.
+func (c *Conn) MaySubscribe(ctx context.Context, subject string) (bool, error) {
+	c.state.try(subject)
+	waiting, stop := c.state.untilDenied(ctx, func(denied string) bool { return denied == subject })
+	defer stop()
+	subscription, err := c.NATS().SubscribeSync(subject)
+	if err != nil {
+		return false, fmt.Errorf("trying to subscribe to %s: %w", subject, err)
+	}
+	defer func() { _ = subscription.Unsubscribe() }() // it fails only if the connection is closed
+	if err := c.NATS().FlushTimeout(RequestTimeout); err != nil {
+		return false, fmt.Errorf("trying to subscribe to %s: %w", subject, err)
+	}
+	backoff.Sleep(waiting, denialTimeout)
+	if ctx.Err() != nil {
+		return false, fmt.Errorf("trying to subscribe to %s: %w", subject, context.Cause(ctx))
+	}
+	return waiting.Err() == nil, nil
+}
 
 // DeniedError is the cause of a context that the server's denial has ended.
 type DeniedError struct {

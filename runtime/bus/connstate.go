@@ -53,6 +53,7 @@ type connState struct {
 	stopping        bool
 	reconnectReason string          // why this process is about to disconnect. Empty: it is not
 	denied          map[string]bool // subjects that the server has denied on this connection
+	tried           map[string]bool // subjects of MaySubscribe
 	watchers        map[*deniedWatcher]struct{}
 	wakes           []chan<- struct{} // of NotifyChange
 	replyDenied     time.Time         // of the last log line about a refused reply
@@ -199,8 +200,8 @@ func (s *connState) onPermissionDenied(err error) {
 		isNew = s.addDenied(subject)
 	}
 	switch {
-	case strings.HasPrefix(subject, servicesAPI):
-		// Only `nats micro` needs these subjects.
+	case strings.HasPrefix(subject, servicesAPI), s.isTried(subject):
+		// Only `nats micro` needs the former. The latter are tried to find out whether they are denied.
 		s.log.Debug("[NATS] " + message)
 	case isPublish && isOptional(subject):
 		// Who sends the request gets a DeniedError: see Requester. One person who may not do something must not make the
@@ -272,6 +273,22 @@ func (s *connState) addDenied(subject string) (isNew bool) {
 		}
 	}
 	return isNew
+}
+
+// try notes that a denial of a subject is nothing wrong.
+func (s *connState) try(subject string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tried == nil {
+		s.tried = map[string]bool{}
+	}
+	s.tried[subject] = true
+}
+
+func (s *connState) isTried(subject string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried[subject]
 }
 
 func (s *connState) isDenied(subject string) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -32,7 +33,7 @@ type Discovery struct {
 	conn          *Conn
 	subscriptions []*nats.Subscription
 
-	mu    sync.Mutex                     // guards info.Endpoints too
+	mu    sync.Mutex                     // guards info.Endpoints and info.Metadata too
 	stats map[string]micro.EndpointStats // by subject
 }
 
@@ -94,6 +95,20 @@ func semanticVersion(version string) string {
 	return "0.0.0"
 }
 
+// SetMetadata sets what the metadata say under a key from now on. Empty: it is not there.
+func (d *Discovery) SetMetadata(key, value string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.info.Metadata = maps.Clone(d.info.Metadata) // replies that are being encoded have the former one
+	if d.info.Metadata == nil {
+		d.info.Metadata = map[string]string{}
+	}
+	d.info.Metadata[key] = value
+	if value == "" {
+		delete(d.info.Metadata, key)
+	}
+}
+
 // ID returns the ID of this process.
 func (d *Discovery) ID() string { return d.info.ID }
 
@@ -149,6 +164,8 @@ func (d *Discovery) Refused() bool {
 }
 
 func (d *Discovery) ping() any {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return micro.Ping{ServiceIdentity: d.info.ServiceIdentity, Type: micro.PingResponseType}
 }
 
@@ -164,9 +181,9 @@ func (d *Discovery) describe() any {
 }
 
 func (d *Discovery) statistics() any {
-	all := micro.Stats{ServiceIdentity: d.info.ServiceIdentity, Type: micro.StatsResponseType, Started: d.started}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	all := micro.Stats{ServiceIdentity: d.info.ServiceIdentity, Type: micro.StatsResponseType, Started: d.started}
 	for _, endpoint := range d.info.Endpoints {
 		one := d.stats[endpoint.Subject]
 		if one.NumRequests > 0 {

@@ -105,6 +105,12 @@ func (p PluginSubjects) Bye() string { return p.base + "out.bye" }
 // KV returns the subject of a key-value request of the plugin. Only the names in the subject count.
 func (p PluginSubjects) KV(op PluginKVOp) string { return p.kv + string(op) }
 
+// Foreign returns a subject of the tree of another plugin, which there is not and cannot be. Only a user who may
+// receive what is for all plugins may subscribe to it.
+func (p PluginSubjects) Foreign() string {
+	return p.prefix + "." + pluginToken + "." + p.Channel + "._.in.call.permissions"
+}
+
 // AnyKV matches KV of every operation, for permissions to publish.
 func (p PluginSubjects) AnyKV() string { return p.kv + "*" }
 
@@ -182,6 +188,14 @@ const DeadlineHeader = "Rosey-Deadline"
 
 // CommandMetadata is the key, in the metadata of an endpoint of the NATS services protocol, of a PluginCommand as JSON.
 const CommandMetadata = "rosey.dev/command"
+
+// PermissionsMetadata is the key, in the metadata of a plugin's service, of what the plugin has found out about the
+// permissions of its NATS user. PermissionsOpen: it may receive what is for other plugins. The bot cannot see that
+// itself.
+const (
+	PermissionsMetadata = "rosey.dev/permissions"
+	PermissionsOpen     = "open"
+)
 
 // Sources of commands: values of PluginCall.Via, and of PluginReply.To.
 const (

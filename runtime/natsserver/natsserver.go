@@ -67,7 +67,8 @@ func (u User) configured() *server.User {
 
 // Server is a running NATS server without JetStream.
 type Server struct {
-	server *server.Server
+	server  *server.Server
+	options *server.Options
 }
 
 // Start starts a server. An error names Options.Listen and says what is wrong with it.
@@ -92,7 +93,7 @@ func Start(o Options) (*Server, error) {
 	log := &logger{log: o.Log}
 	running.SetLoggerV2(log, false, false, false)
 	running.Start()
-	s := &Server{server: running}
+	s := &Server{server: running, options: options.Clone()}
 	if err := s.waitReady(log); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("starting the NATS server%s: %w", where, err)
@@ -125,6 +126,20 @@ func splitAddress(address string) (host string, port int, err error) {
 		port = server.RANDOM_PORT
 	}
 	return host, port, nil
+}
+
+// SetUsers sets who may log in, and what they may do from now on. Whoever may not log in any more is disconnected, and
+// whoever may not receive something any more does not. It is not for a server that was started without users.
+func (s *Server) SetUsers(users []User) error {
+	options := s.options.Clone()
+	options.Users = nil
+	for _, user := range users {
+		options.Users = append(options.Users, user.configured())
+	}
+	if err := s.server.ReloadOptions(options); err != nil {
+		return fmt.Errorf("changing the users of the NATS server: %w", err)
+	}
+	return nil
 }
 
 // InProcessConn implements nats.InProcessConnProvider.

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf16"
@@ -120,41 +119,3 @@ func checkLines(lines []string) error {
 	}
 	return nil
 }
-
-// usageError is an error about the arguments of a call.
-type usageError struct{ error }
-
-// Unwrap returns the error.
-func (e usageError) Unwrap() error { return e.error }
-
-// UsageError makes of an error one whose text is shown to the person who gave the command. It costs them no cooldown.
-// Write it for them: what they typed, and what was expected.
-func UsageError(err error) error { return usageError{err} }
-
-// Usage returns a UsageError, formatted as by fmt.Errorf.
-func Usage(format string, arguments ...any) error {
-	return usageError{fmt.Errorf(format, arguments...)}
-}
-
-// failure is the error of a call as it goes to the bot.
-type failure struct{ code, description string }
-
-// failureOf returns what the bot is told about an error.
-func failureOf(err error) failure {
-	if usage, ok := errors.AsType[usageError](err); ok {
-		return failure{bus.CodeUsage, Cut(status.OneLine(usage.Error(), MaxLength), MaxLength)}
-	}
-	if _, panicked := errors.AsType[*panicError](err); panicked {
-		return failure{bus.CodeInternal, "the handler panicked"} // the plugin's log has where
-	}
-	if errors.Is(err, errBusy) {
-		return failure{bus.CodeBusy, err.Error()}
-	}
-	return failure{bus.CodeInternal, status.OneLine(err.Error(), maxErrorText)}
-}
-
-// maxErrorText bounds the text of an error that goes to the bot's log, in characters.
-const maxErrorText = 200
-
-// errBusy means that the plugin has as many calls as it may, or one of this person.
-var errBusy = errors.New("too many calls at once")

@@ -207,7 +207,7 @@ func (r *runner) answer(
 	}
 	outcome = outcomeOf(err, outcomeFailed)
 	telemetry.Fail(span, outcome, "")
-	call.Log().ErrorContext(ctx, "a call failed", "command", one.Name, "error", err)
+	call.Log().ErrorContext(ctx, "a call failed", "command", one.Name, "error", safeText(err))
 	return outcome
 }
 

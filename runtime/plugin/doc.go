@@ -24,8 +24,9 @@
 // command as Call.Args, which may be anything that people can type.
 //
 // An error that is about the arguments is a UsageError: the person sees its text, and may try again at once. For all
-// other errors the person sees one plain sentence, and the log of the plugin has the cause. A panic is an error of this
-// call alone.
+// other errors the person sees one plain sentence, and the logs of plugin and bot and the status of the bot have the
+// text: there must be no secret in it. The URLs in errors of net/http are left out. A panic is an error of this call
+// alone.
 //
 // The context of a call ends when nobody waits for the answer any more, after five seconds or what Command.Timeout
 // says, or when the bot leaves the channel. Handlers run at the same time, at most eight, and one for each person. Give

@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/runtime/bus"
 )
 
 // EventHandler reacts to an event. ctx ends after a minute at the latest. An error is logged.
@@ -64,4 +68,49 @@ func (r *runner) newEvent(data []byte) (*Event, error) {
 		Text: payload.Text, HTML: payload.Content, At: time.Unix(payload.Timestamp, 0).UTC(), Replayed: payload.Replayed,
 		Data: payload.PlatformData,
 	}, nil
+}
+
+// handleEvents handles events until ctx ends.
+func (r *runner) handleEvents(ctx context.Context) {
+	dropped := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-r.events:
+			r.metrics.events.WithLabelValues(r.subjects.Name, r.handleEvent(ctx, m)).Inc()
+			now := r.dropped()
+			r.metrics.events.WithLabelValues(r.subjects.Name, outcomeDropped).Add(float64(max(0, now-dropped)))
+			dropped = now
+		}
+	}
+}
+
+// dropped returns how many events nats.go has dropped because others waited.
+func (r *runner) dropped() (count int) {
+	for _, subscription := range r.feeds {
+		if dropped, err := subscription.Dropped(); err == nil {
+			count += dropped
+		}
+	}
+	return count
+}
+
+// handleEvent returns what became of an event.
+func (r *runner) handleEvent(ctx context.Context, m *nats.Msg) (outcome string) {
+	event, err := r.newEvent(m.Data)
+	if err != nil {
+		return outcomeMalformed
+	}
+	handle, known := r.plugin.events[event.Name]
+	if !known {
+		return outcomeMalformed
+	}
+	ctx, cancel := context.WithTimeout(ctx, bus.MaxPluginTimeout)
+	defer cancel()
+	err = protect(func() error { return handle(ctx, event) })
+	if err != nil && ctx.Err() == nil {
+		r.options.Log.ErrorContext(ctx, "handling an event failed", "event", event.Name, "error", safeText(err))
+	}
+	return outcomeOf(err, outcomeHandled)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -62,6 +63,8 @@ func TestErrorsOfHandlers(t *testing.T) {
 	}
 	fails("usage", plugin.Reply{}, fmt.Errorf("wrapped: %w", plugin.Usage("expected\na \u202enumber")))
 	fails("failed", plugin.Reply{}, errors.New("the disk is on\nfire"))
+	fails("key", plugin.Reply{}, fmt.Errorf("asking: %w",
+		&url.Error{Op: "Get", URL: "https://api.example/?key=SECRET", Err: errors.New("no answer")}))
 	fails("many", plugin.Lines("1", "2", "3", "4", "5", "6"), nil)
 	fails("wide", plugin.Text("%s", strings.Repeat("🎲", 161)), nil)
 	fails("fits", plugin.Text("%s", strings.Repeat("🎲", 160)), nil)
@@ -75,6 +78,7 @@ func TestErrorsOfHandlers(t *testing.T) {
 	for name, want := range map[string]struct{ code, description string }{
 		"usage":  {bus.CodeUsage, "expected a number"},
 		"failed": {bus.CodeInternal, "the disk is on fire"},
+		"key":    {bus.CodeInternal, `asking: Get (URL): no answer`},
 		"many":   {bus.CodeInternal, "the reply: 6 lines, expected at most 5"},
 		"wide":   {bus.CodeInternal, "the reply: line 1: 322 UTF-16 code units, expected at most 320"},
 		"fits":   {},

@@ -33,6 +33,8 @@ const (
 // Instance is a process of a plugin, and what it offers.
 type Instance struct {
 	ID, Version string
+	// IsOpen is whether its NATS user may receive what is for other plugins.
+	IsOpen bool
 	// Commands have everything in its limits.
 	Commands []bus.PluginCommand
 	// Problems are what is wrong with the rest that it offers.
@@ -58,7 +60,10 @@ func readInstance(subjects bus.PluginSubjects, data []byte) (one Instance, ok bo
 		info.ID == "" || len(info.ID) > maxID {
 		return Instance{}, false
 	}
-	one = Instance{ID: info.ID, Version: status.OneLine(info.Version, maxVersion)}
+	one = Instance{
+		ID: info.ID, Version: status.OneLine(info.Version, maxVersion),
+		IsOpen: info.Metadata[bus.PermissionsMetadata] == bus.PermissionsOpen,
+	}
 	for _, endpoint := range info.Endpoints {
 		one.offer(subjects, endpoint)
 	}

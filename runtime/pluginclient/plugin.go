@@ -252,5 +252,33 @@ func (c *Client) Reports() []status.PluginReport {
 	return reports
 }
 
-// Enforced reports whether NATS can keep plugins from doing what they are not granted: whether its server has users.
-func (c *Client) Enforced() bool { return !c.Conn.Connected() || c.Conn.NATS().AuthRequired() }
+// NotEnforced returns why NATS does not keep plugins from doing what they are not granted, as far as that is known, and
+// "" if it does. Whether a user has the permissions that it should have, only the plugin can find out.
+func (c *Client) NotEnforced() (why string) {
+	if c.Conn.Connected() && !c.Conn.NATS().AuthRequired() {
+		return "the NATS server has no users, so that anybody who reaches it can act as any plugin"
+	}
+	var open []string
+	for _, p := range c.all() {
+		if p.isOpen() {
+			open = append(open, p.name)
+		}
+	}
+	if len(open) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the NATS user of %s may receive what is for other plugins: its permissions are missing or too "+
+		"wide", strings.Join(open, ", "))
+}
+
+// isOpen reports whether a process of the plugin may receive what is for others.
+func (p *plugin) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, one := range p.instances {
+		if one.IsOpen {
+			return true
+		}
+	}
+	return false
+}

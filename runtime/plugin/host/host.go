@@ -32,8 +32,10 @@ type Options struct {
 	Subjects bus.Subjects
 	// Server and Channel are those of plugin.Options.
 	Server, Channel string
-	Log             *slog.Logger
-	Metrics         *plugin.Metrics
+	// Inside is plugin.Options.Inside.
+	Inside  bool
+	Log     *slog.Logger
+	Metrics *plugin.Metrics
 }
 
 // Host runs built-in plugins. Its methods may be called while it runs.
@@ -41,9 +43,13 @@ type Host struct {
 	options Options
 	new     func(builtin string) (*plugin.Plugin, bool)
 
+	tasks sync.WaitGroup // the plugins that have not ended
+
 	mu      sync.Mutex
 	running map[string]*running // by the name in the channel
-	problem string              // of Wanted
+	// ending are those that are not wanted any more and have not ended, by their names: one that is wanted again waits.
+	ending  map[string]*running
+	problem string // of Wanted
 }
 
 // running is a plugin that is to run.
@@ -59,7 +65,7 @@ type running struct {
 
 // New returns a Host that runs nothing yet.
 func New(o Options) *Host {
-	return &Host{options: o, new: builtin.New, running: map[string]*running{}}
+	return &Host{options: o, new: builtin.New, running: map[string]*running{}, ending: map[string]*running{}}
 }
 
 const (
@@ -67,7 +73,9 @@ const (
 	listInterval = time.Second
 	// minPause and maxPause bound the time until a plugin that has failed is started again.
 	minPause, maxPause = time.Second, time.Minute
-	maxFailure         = 300
+	// settled is how long a plugin runs until its next failure is a first one again.
+	settled    = 5 * time.Minute
+	maxFailure = 300
 )
 
 // Run runs the plugins until ctx ends, and returns when all have ended.
@@ -82,12 +90,7 @@ func (h *Host) Run(ctx context.Context) error {
 			break
 		}
 	}
-	h.mu.Lock()
-	all := slices.Collect(maps.Values(h.running))
-	h.mu.Unlock()
-	for _, one := range all {
-		<-one.done // its context has ended with ctx
-	}
+	h.tasks.Wait() // their contexts have ended with ctx
 	return nil
 }
 
@@ -120,6 +123,7 @@ func (h *Host) apply(ctx context.Context, all []config.Plugin) {
 		if _, still := wanted[name]; !still {
 			one.stop()
 			delete(h.running, name)
+			h.ending[name] = one
 			h.options.Log.InfoContext(ctx, "a plugin ends: it is not in the list any more", "plugin", name)
 		}
 	}
@@ -127,6 +131,9 @@ func (h *Host) apply(ctx context.Context, all []config.Plugin) {
 		before, exists := h.running[name]
 		if exists && before.wanted.Builtin == one.Builtin && maps.Equal(before.wanted.Config, one.Config) {
 			continue
+		}
+		if !exists {
+			before = h.ending[name]
 		}
 		h.start(ctx, one, before)
 	}
@@ -140,21 +147,35 @@ func (h *Host) start(ctx context.Context, wanted config.Plugin, before *running)
 	if before != nil {
 		before.stop()
 	}
-	go func() {
-		defer close(next.done)
+	h.tasks.Go(func() {
+		defer h.ended(next)
 		defer stop()
 		if before != nil {
 			<-before.done
 		}
 		h.supervise(ctx, next)
-	}()
+	})
+}
+
+// ended notes that a plugin has ended.
+func (h *Host) ended(one *running) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ending[one.wanted.Name] == one {
+		delete(h.ending, one.wanted.Name)
+	}
+	close(one.done)
 }
 
 // supervise runs a plugin until ctx ends, again and again if it fails.
 func (h *Host) supervise(ctx context.Context, one *running) {
 	pause := backoff.Backoff{Min: minPause, Max: maxPause}
 	for ctx.Err() == nil {
+		started := time.Now()
 		err := h.runOnce(ctx, one)
+		if time.Since(started) > settled {
+			pause.Reset() // it is another failure, and not the next one of a row
+		}
 		if ctx.Err() != nil {
 			if err != nil {
 				h.options.Log.WarnContext(ctx, "a plugin did not end in good order", "plugin", one.wanted.Name, "error", err)
@@ -188,6 +209,7 @@ func (h *Host) runOnce(ctx context.Context, one *running) error {
 	return p.Run(ctx, plugin.Options{
 		Conn: conn, Subjects: h.options.Subjects, Server: h.options.Server, Channel: h.options.Channel,
 		Name: one.wanted.Name, Settings: plugin.FixedSettings(one.wanted.Config), Log: h.options.Log,
+		Inside:  h.options.Inside,
 		Metrics: h.options.Metrics,
 	})
 }

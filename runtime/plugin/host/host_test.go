@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,7 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // hostRig is a Host whose list a test changes.
 type hostRig struct {
-	host *Host
+	host   *Host
+	client *nats.Conn
 
 	mu   sync.Mutex
 	list []config.Plugin
@@ -60,7 +62,8 @@ func startHost(t *testing.T, list ...config.Plugin) *hostRig {
 	}
 	r := &hostRig{list: list}
 	client := server.Client()
-	_, err = client.Subscribe("rosey.plugin.movies.>", func(m *nats.Msg) {
+	r.client = client
+	_, err = client.Subscribe("rosey.plugin.movies.*.out.>", func(m *nats.Msg) {
 		_, name, rest, _ := subjects.PluginOfSubject(m.Subject)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -187,4 +190,76 @@ func TestEveryBuiltinPluginIsRight(t *testing.T) {
 			t.Errorf("%s: %v", name, p.Problems())
 		}
 	}
+}
+
+// A plugin that is put back into the list while it ends must not run twice.
+func TestAPluginThatIsPutBackWaitsForTheOneThatEnds(t *testing.T) {
+	t.Parallel()
+	r, started, release, called := startHost(t), make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
+	r.host.new = func(string) (*plugin.Plugin, bool) {
+		p := plugin.New("slow", "1")
+		p.OnStart(func(context.Context, *plugin.Channel) error { started <- struct{}{}; return nil })
+		p.Command(plugin.Command{Name: "hang"}, func(context.Context, *plugin.Call) (plugin.Reply, error) {
+			close(called)
+			<-release
+			return plugin.Reply{}, nil
+		})
+		return p, true
+	}
+	one := config.Plugin{Name: "one", Builtin: "slow"}
+	r.set(nil, one)
+	r.waitFor(t, "one out.hello")
+	<-started
+	m := &nats.Msg{Subject: "rosey.plugin.movies.one.in.call.hang", Reply: "_INBOX.x",
+		Data: []byte(`{"call":"1","user":{"name":"alice"}}`)}
+	if err := r.client.PublishMsg(m); err != nil {
+		t.Fatal(err)
+	}
+	<-called
+	r.set(nil)
+	r.waitFor(t, "one out.bye")
+	r.set(nil, one)
+	natstest.Within(t, 20*time.Second, "it is wanted again", func() bool { return len(r.host.Plugins()) == 1 })
+	select {
+	case <-started:
+		t.Error("it runs beside the one that ends")
+	case <-time.After(200 * time.Millisecond): // long enough to show that it does not
+	}
+	close(release)
+	r.waitFor(t, "one out.hello")
+}
+
+// A failure after hours is not the next one of those that were hours ago.
+func TestThePauseOfAPluginThatRanForLongIsShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var pauses []time.Duration
+		subjects, err := bus.NewSubjects("rosey")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var failed time.Time
+		h := New(Options{
+			Subjects: subjects, Channel: "movies", Log: natstest.Log(t),
+			Wanted: func() ([]config.Plugin, error) { return []config.Plugin{{Name: "one", Builtin: "dice"}}, nil },
+			Connect: func(context.Context, bus.PluginSubjects) (*bus.Conn, error) {
+				if !failed.IsZero() {
+					pauses = append(pauses, time.Since(failed))
+				}
+				if len(pauses) == 10 {
+					stop()
+				}
+				time.Sleep(settled + time.Second)
+				failed = time.Now()
+				return nil, errors.New("broken")
+			},
+		})
+		if err := h.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if longest := slices.Max(pauses); longest > 2*minPause {
+			t.Errorf("a pause of %s", longest)
+		}
+	})
 }
