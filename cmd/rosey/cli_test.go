@@ -214,6 +214,13 @@ func TestConfigCheck(t *testing.T) {
 		"bot.yaml": "channel: {name: m}\nnats: {url: 'nats://n'}\n",
 		"run.yaml": "channel: {name: m}\n",
 		"bad.yaml": "channel: {nam: m}\nlogLevel: 5\n",
+		"live.yaml": "channel: {name: m}\ncommandsFile: " + filepath.Join(dir, "commands.yaml") + "\npluginsFile: " +
+			filepath.Join(dir, "plugins.yaml") + "\n",
+		"commands.yaml": "overrides: {dice.roll: {rank: 2}}\n",
+		"plugins.yaml":  "- {name: dice, builtin: dice}\n- {name: Dice2}\n- {name: mine, grants: {act: [{verb: ban}]}}\n",
+		"half.yaml": "channel: {name: m}\ncommandsFile: " + filepath.Join(dir, "commands.yaml") + "\npluginsFile: " +
+			filepath.Join(dir, "none.yaml") + "\n",
+		"good.yaml": "channel: {name: m}\ncommandsFile: " + filepath.Join(dir, "commands.yaml") + "\n",
 		"v2.json": `{"version":"2.0","platforms":[{"domain":"https://cytu.be","channel":"m","user":["R","hush"]}],
 			"llm":{"enabled":true}}`,
 	}
@@ -238,6 +245,10 @@ func TestConfigCheck(t *testing.T) {
 		{"v2.json", exitClean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm.enabled: no effect: this bot has no"},
 		{"v2.json", exitClean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},
 		{"absent.yaml", exitUsage, "no such file"},
+		{"live.yaml", exitUsage, "plugins.yaml: plugins[1].name: "},
+		{"live.yaml", exitUsage, "plugins[2].grants.act[0].verb: "},
+		{"half.yaml", exitUsage, "none.yaml: no such file"},
+		{"good.yaml", exitClean, "commands.yaml: 1 overrides of commands"},
 	} {
 		file, rest, _ := strings.Cut(test.arguments, " ")
 		arguments := append([]string{"config", "check", filepath.Join(dir, file)}, strings.Fields(rest)...)

@@ -75,7 +75,9 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Report errors in a configuration file, and keys that have no effect",
 		Long: "Report errors in a configuration file, and keys that have no effect. A file of Rosey v2 is checked too.\n" +
-			"Environment variables and flags are ignored. The exit code is 2 if no command can use the file.",
+			"So are the files that commandsFile and pluginsFile name, which the bot reads while it runs.\n" +
+			"Environment variables and flags are ignored. The exit code is 2 if no command can use the file, or\n" +
+			"one of those is not valid.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			if !slices.Contains([]string{"", "run", "bot", "db", "web"}, user) {
@@ -92,6 +94,7 @@ func checkFile(out io.Writer, file, user string) error {
 	var text bytes.Buffer
 	var firstErr error
 	usable := false
+	var ofBot config.Config // what run or bot loads, with the files that these read while they run
 	for _, each := range configUsers {
 		if user != "" && user != each.command {
 			continue
@@ -103,6 +106,7 @@ func checkFile(out io.Writer, file, user string) error {
 			writeLoaded(&text, loaded)
 			fallthrough
 		case err == nil:
+			ofBot = botsConfig(each.component, loaded, ofBot)
 			fmt.Fprintf(&text, "rosey %s: ok\n", each.command)
 		case usable:
 			missing := strings.TrimPrefix(err.Error(), "configuration "+file+": ")
@@ -115,7 +119,33 @@ func checkFile(out io.Writer, file, user string) error {
 	if !usable {
 		return firstErr
 	}
+	if err := checkLiveFiles(&text, ofBot); err != nil {
+		return err
+	}
 	return failed(printf(out, "%s", text.String()))
+}
+
+// botsConfig returns the configuration of run and bot, and otherwise that of before.
+func botsConfig(component status.Component, loaded config.Loaded, before config.Config) config.Config {
+	if component == status.RunComponent || component == status.BotComponent {
+		return loaded.Config
+	}
+	return before
+}
+
+// checkLiveFiles reports the files that the bot reads while it runs, or what is wrong with them.
+func checkLiveFiles(text *bytes.Buffer, c config.Config) error {
+	live, _, _, err := config.NewLiveReader(c).Read()
+	if err != nil {
+		return err
+	}
+	if c.CommandsFile != "" {
+		fmt.Fprintf(text, "%s: %d overrides of commands\n", status.Printable(c.CommandsFile), len(live.Commands.Overrides))
+	}
+	if c.PluginsFile != "" {
+		fmt.Fprintf(text, "%s: %d plugins\n", status.Printable(c.PluginsFile), len(live.Plugins))
+	}
+	return nil
 }
 
 func writeLoaded(text *bytes.Buffer, loaded config.Loaded) {

@@ -28,7 +28,7 @@ func oneBot() *dashboard.DashboardBuilder {
 		panels []panel
 	}{
 		{"Channel", channelPanels()}, {"Events, from the bot to the database", eventPanels()},
-		{"Outbound lines and commands", outboundPanels()}, {"Database", databasePanels()},
+		{"Outbound lines and commands", outboundPanels()}, {"Plugins", pluginPanels()}, {"Database", databasePanels()},
 	} {
 		board.WithRow(row(part.title))
 		for _, each := range part.panels {
@@ -170,6 +170,57 @@ func outboundPanels() []panel {
 		}, {
 			title: "Commands in an hour", description: "Commands of users, by outcome.", unit: units.Short,
 			queries: []query{{`sum by (outcome) (increase(rosey_bot_commands_total{…}[1h]))`, "{{outcome}}"}},
+		},
+	}
+}
+
+func pluginPanels() []panel {
+	return []panel{
+		{
+			title: "Calls in an hour, by plugin", description: "Calls of commands of plugins, whatever became of them.",
+			unit:    units.Short,
+			queries: []query{{`sum by (plugin) (increase(rosey_bot_plugin_calls_total{…}[1h]))`, "{{plugin}}"}},
+		}, {
+			title: "Calls that failed in an hour",
+			description: "Calls that got no answer that can be said. Not among them: wrong arguments, and calls that were " +
+				"made too early.",
+			unit: units.Short, runbook: "RoseyPluginUnavailable",
+			queries: []query{{
+				`sum by (plugin, outcome) (increase(` +
+					`rosey_bot_plugin_calls_total{…, outcome!~"success|usage|cooldown"}[1h])) > 0`,
+				"{{plugin}}: {{outcome}}",
+			}},
+		}, {
+			title: "Time to answer, by plugin", description: "99 % of the calls take at most this, those that failed included.",
+			unit: units.Seconds,
+			queries: []query{{
+				`histogram_quantile(0.99, sum by (plugin, le) (rate(rosey_bot_plugin_call_seconds_bucket{…}[5m])))`,
+				"{{plugin}}",
+			}},
+		}, {
+			title:       "Processes, by plugin",
+			description: "Processes of each plugin that answer the bot. 0: its commands are away.",
+			unit:        units.Short, runbook: "RoseyPluginUnavailable",
+			queries: []query{{`max by (plugin) (rosey_bot_plugin_processes{…})`, "{{plugin}}"}},
+		}, {
+			title: "Lines in an hour, by plugin", description: "Lines that were said for plugins, and those that were not.",
+			unit: units.Short,
+			queries: []query{
+				{`sum by (plugin) (increase(rosey_bot_plugin_lines_total{…}[1h]))`, "{{plugin}}"},
+				{
+					`sum by (plugin, outcome) (increase(rosey_bot_plugin_dropped_lines_total{…}[1h])) > 0`,
+					"{{plugin}}: {{outcome}}",
+				},
+			},
+		}, {
+			title:       "Requests that were refused in an hour",
+			description: "What plugins asked for and did not get: denied needs a grant, throttled was too much at once.",
+			unit:        units.Short,
+			queries: []query{{
+				`sum by (plugin, request, outcome) (increase(` +
+					`rosey_bot_plugin_requests_total{…, outcome!="done"}[1h])) > 0`,
+				"{{plugin}}: {{request}} {{outcome}}",
+			}},
 		},
 	}
 }

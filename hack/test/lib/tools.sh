@@ -20,6 +20,10 @@ install_packages() {
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
   [ -e /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || missing+=(pgbouncer)
   has_browser || missing+=(chromium)
+  # A plugin in JavaScript, and what the npm registry has.
+  for package in npm nodejs; do
+    command -v "${package%js}" >/dev/null || missing+=("$package")
+  done
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     leave_out "tests that need ${missing[*]}: not installed, and apt-get needs root"
