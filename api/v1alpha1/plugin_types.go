@@ -12,7 +12,7 @@ import (
 type PluginName string
 
 // BuiltinPlugin is a plugin of the runtime image.
-// +kubebuilder:validation:Enum=countdown;custom;dice;http;playlist;polls;quotes;trivia
+// +kubebuilder:validation:Enum=countdown;custom;dice;http;llm;playlist;polls;quotes;trivia
 type BuiltinPlugin string
 
 // PluginSetting is the value of a setting of a plugin.

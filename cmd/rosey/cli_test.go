@@ -242,7 +242,8 @@ func TestConfigCheck(t *testing.T) {
 		{"bot.yaml --for all", exitUsage, `"all", expected run, bot, db or web`},
 		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of maxMessageLength, name, "},
 		{"bad.yaml", exitUsage, "logLevel: a number, expected text"},
-		{"v2.json", exitClean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm.enabled: no effect: this bot has no"},
+		{"v2.json", exitClean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm: becomes the built-in plugin llm, " +
+			"which `rosey run` runs, with allowPrivate true, contextLines 10, endpoint http://localhost:11434/v1"},
 		{"v2.json", exitClean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},
 		{"absent.yaml", exitUsage, "no such file"},
 		{"live.yaml", exitUsage, "plugins.yaml: plugins[1].name: "},

@@ -176,7 +176,7 @@ func TestRunLoadsV2File(t *testing.T) {
 			t.Errorf("a secret is shown: %s", log)
 		}
 	}
-	for _, key := range []string{"llm.openai.api_key", "database.run_as_service", "nats.url"} {
+	for _, key := range []string{"llm.enabled is not true", "database.run_as_service", "nats.url"} {
 		if !strings.Contains(log, key) {
 			t.Errorf("no warning about %s", key)
 		}

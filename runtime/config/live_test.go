@@ -193,3 +193,12 @@ func TestWithoutLiveFilesTheConfigurationIsInForce(t *testing.T) {
 		t.Error("it changed")
 	}
 }
+
+// Whatever viewers make a language model say, it is said and no more.
+func TestTheLanguageModelActsOnNothing(t *testing.T) {
+	t.Parallel()
+	want := config.PluginGrants{Events: []string{"message"}, Say: true, State: []string{"media"}}
+	if diff := cmp.Diff(want, config.BuiltinGrants("llm")); diff != "" {
+		t.Errorf("grants (-want +got):\n%s", diff)
+	}
+}

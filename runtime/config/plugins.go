@@ -97,6 +97,8 @@ var builtinGrants = map[string]PluginGrants{
 	"custom":    {Events: []string{"changeMedia", "user_join"}, Say: true},
 	"dice":      {},
 	"http":      {},
+	// The state has the bot's name. It acts on nothing, whatever viewers make the model say.
+	"llm": {Events: []string{"message"}, Say: true, State: []string{"media"}},
 	// Votes, and what stands still, make it skip by itself.
 	"playlist": {
 		Events: []string{"changeMedia", "delete", "playlist", "setCurrent"}, Say: true,

@@ -108,9 +108,7 @@ func TestConvertConfigWarnings(t *testing.T) {
 		keys = append(keys, warning.Key)
 	}
 	want := strings.Fields(`database.path database.run_as_service
-		llm.enabled llm.openai.api_key llm.openai.timeout llm.triggers.commands
-		llm.triggers.keywords[0].phrases llm.triggers.keywords[0].probability
-		logging.chat_log_file logging.media_log_file
+		llm logging.chat_log_file logging.media_log_file
 		nats.connection_timeout nats.max_reconnect_attempts nats.reconnect_delay nonsense
 		platforms[0].name platforms[0].response_timeout platforms[0].restart_delay platforms[0].type
 		platforms[1].channel platforms[1].domain platforms[1].user
@@ -199,7 +197,7 @@ func TestCommentsOfRoseyV2AreNotReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "[llm.enabled: no effect: this bot has no language model " +
+	want := "[llm: no effect: llm.enabled is not true, so the plugin llm does not run " +
 		"platforms[0].unknown: no effect: not a key of Rosey v2]"
 	if got := fmt.Sprint(loaded.Warnings); got != want {
 		t.Errorf("warnings %s, want %s", got, want)
@@ -235,4 +233,79 @@ func FuzzConvertConfig(f *testing.F) {
 			t.Errorf("accepted: %+v", loaded)
 		}
 	})
+}
+
+// What of a language model becomes the plugin llm, and what does not, is named key by key, and no key of an API is
+// shown.
+func TestConvertConfigOfALanguageModel(t *testing.T) {
+	for name, test := range map[string]struct {
+		llm      string
+		config   map[string]string // nil: there is no plugin
+		warnings string            // keys
+	}{
+		"as little as possible": {`{"enabled": true}`, map[string]string{
+			"endpoint": "http://localhost:11434/v1", "model": "llama3", "allowPrivate": "true", "maxTokens": "500",
+			"contextLines": "10", "temperature": "0.7", "mentions": "false",
+		}, "llm"},
+		"all": {`{"enabled": true, "provider": "openai", "system_prompt_file": "p.txt", "max_context_messages": 20,
+			"temperature": 1, "max_tokens": 50, "log_only": false, "extra": {"a": 1, "_b": 2},
+			"openai": {"api_key": "sk-staple", "model": "small", "base_url": "https://api.example/v1/", "organization": "o",
+				"timeout": 90},
+			"ollama": {"base_url": "http://other"}, "triggers": {"enabled": true, "commands": ["!ai", "!bot"],
+				"ambient_chat": {"enabled": true}, "keywords": [{"phrases": ["x"], "probability": 1}]}}`, map[string]string{
+			"endpoint": "https://api.example/v1", "model": "small", "maxTokens": "50", "contextLines": "20", "temperature": "1",
+			"mentions": "true", "timeout": "55s",
+		}, `llm.extra.a llm.ollama.base_url llm.openai.api_key llm.openai.organization llm.system_prompt_file
+			llm.triggers.ambient_chat.enabled llm.triggers.commands llm.triggers.keywords[0].phrases
+			llm.triggers.keywords[0].probability llm`},
+		"no mentions": {`{"enabled": true, "provider": "openrouter", "triggers": {"enabled": true, "direct_mention": false},
+			"ollama": {"_note": 1}}`, map[string]string{
+			"endpoint": "https://openrouter.ai/api/v1", "model": "anthropic/claude-3-haiku", "maxTokens": "500",
+			"contextLines": "10", "temperature": "0.7", "mentions": "false",
+		}, "llm"},
+		"log only": {`{"enabled": true, "log_only": true, "openai": {"api_key": "sk-staple"}}`, nil, "llm.log_only"},
+		"off":      {`{"openai": {"api_key": "sk-staple"}}`, nil, "llm"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := `{"version": "2.0", "platforms": [{"channel": "m"}], "nats": {"url": "nats://n"}, "llm": ` + test.llm + `}`
+			loaded, err := loadConfig(writeConfig(t, text), status.RunComponent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []config.Plugin
+			if test.config != nil {
+				want = []config.Plugin{{Name: "llm", Builtin: "llm", Config: test.config}}
+			}
+			if diff := cmp.Diff(want, loaded.Plugins); diff != "" {
+				t.Errorf("plugins (-want +got):\n%s", diff)
+			}
+			var keys []string
+			for _, warning := range loaded.Warnings {
+				keys = append(keys, warning.Key)
+			}
+			if diff := cmp.Diff(strings.Fields(test.warnings), keys); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+			if all := fmt.Sprint(loaded.Warnings); strings.Contains(all, "staple") {
+				t.Errorf("a warning shows a secret: %s", all)
+			}
+		})
+	}
+	long := strings.Repeat("x", 17_000)
+	for section, want := range map[string]string{
+		`5`:                  "llm: a number, expected a section",
+		`{"enabled": "yes"}`: "llm.enabled: text, expected true or false",
+		`{"enabled": true, "provider": "sk-staple"}`:                "llm.provider: expected one of ollama, openai",
+		`{"enabled": true, "max_tokens": "many"}`:                   "llm.max_tokens: text, expected a number",
+		`{"enabled": true, "ollama": {"model": 5}}`:                 "llm.ollama.model: a number, expected text",
+		`{"enabled": true, "ollama": []}`:                           "llm.ollama: a list, expected a section",
+		`{"enabled": true, "triggers": {"enabled": 1}}`:             "llm.triggers.enabled: a number, expected true",
+		`{"enabled": true, "ollama": {"base_url": "` + long + `"}}`: "expected at most 16384",
+	} {
+		text := `{"version": "2.0", "platforms": [{"channel": "m"}], "llm": ` + section + `}`
+		_, err := loadConfig(writeConfig(t, text), status.RunComponent)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "staple") {
+			t.Errorf("%.60s: %.300v, want %s", section, err, want)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"rosey.dev/rosey/runtime/plugin/builtin/countdown"
 	"rosey.dev/rosey/runtime/plugin/builtin/custom"
 	"rosey.dev/rosey/runtime/plugin/builtin/dice"
+	"rosey.dev/rosey/runtime/plugin/builtin/llm"
 	"rosey.dev/rosey/runtime/plugin/builtin/playlist"
 	"rosey.dev/rosey/runtime/plugin/builtin/polls"
 	"rosey.dev/rosey/runtime/plugin/builtin/quotes"
@@ -23,6 +24,7 @@ var plugins = map[string]func() *plugin.Plugin{
 	"custom":    custom.New,
 	"dice":      dice.New,
 	"http":      webapi.New,
+	"llm":       llm.New,
 	"playlist":  playlist.New,
 	"polls":     polls.New,
 	"quotes":    quotes.New,
