@@ -213,22 +213,24 @@ func findRunning(bot *v1alpha1.RoseyBot, built *appsv1.Deployment, observed Obse
 }
 
 const (
-	// maxPinned bounds what the status has of all objects of a RoseyBot, in bytes. The usual size is 10 KB, and the
-	// operator discards a status that takes too much memory.
-	maxPinned = 32 << 10
-	// maxPinnedObjects is how many the schema permits.
+	// maxPinned bounds what the status has of all objects of a RoseyBot, in bytes. The usual size is 10 KB, and with as
+	// many plugins as there can be, and long texts, 85 KB. The operator discards a status that takes too much memory.
+	maxPinned = 96 << 10
+	// maxPinnedContent, in bytes, and maxPinnedObjects are what the schema permits.
+	maxPinnedContent = 32 << 10
 	maxPinnedObjects = 50
 )
 
 // withinBounds returns the first objects that the status can have.
-func withinBounds(pinned []v1alpha1.PinnedObject) []v1alpha1.PinnedObject {
+func withinBounds(pinned []v1alpha1.PinnedObject) (kept []v1alpha1.PinnedObject) {
 	size := 0
-	for i, one := range pinned {
-		if size += len(one.Content); size > maxPinned || i == maxPinnedObjects {
-			return pinned[:i]
+	for _, one := range pinned {
+		fits := len(one.Content) <= maxPinnedContent && size+len(one.Content) <= maxPinned
+		if fits && len(kept) < maxPinnedObjects {
+			kept, size = append(kept, one), size+len(one.Content)
 		}
 	}
-	return pinned
+	return kept
 }
 
 // recordDeployment returns what the status has of a Deployment.

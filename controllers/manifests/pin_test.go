@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/config"
 )
 
 // observe returns the state of a cluster in which a set has been written.
@@ -308,6 +310,96 @@ func TestLargeTemplatesAreNotRecorded(t *testing.T) {
 	got := manifests.FindUpdate(bot, built, observed)
 	if len(got.Changes) == 0 || len(got.Status) > 0 {
 		t.Errorf("changes are %q, the status has %d objects", got.Changes, len(got.Status))
+	}
+}
+
+// pluggedBot returns a RoseyBot with a web page, and as many plugins with an image as there can be, with long texts.
+func pluggedBot(t *testing.T) *v1alpha1.RoseyBot {
+	t.Helper()
+	bot := readBot(t, "testdata/plugins.yaml")
+	bot.Spec.Web = &v1alpha1.Web{Enabled: new(true), Public: new(true)}
+	first := bot.Spec.Plugins[1]
+	bot.Spec.Plugins = nil
+	for i := range config.MaxPlugins {
+		plugin := *first.DeepCopy()
+		plugin.Name = v1alpha1.PluginName(fmt.Sprintf("plugin%024d", i))
+		plugin.Image = fmt.Sprintf("registry.example/a/team/of/several/people/%s@sha256:%064d", plugin.Name, i)
+		plugin.EnvFrom = append(plugin.EnvFrom, slices.Repeat(first.EnvFrom, 3)...)
+		bot.Spec.Plugins = append(bot.Spec.Plugins, plugin)
+	}
+	return bot
+}
+
+// setDefaults sets what the API server sets in a pod template.
+func setDefaults(template *corev1.PodTemplateSpec) {
+	pod, container := &template.Spec, &template.Spec.Containers[0]
+	pod.RestartPolicy, pod.DNSPolicy = corev1.RestartPolicyAlways, corev1.DNSClusterFirst
+	pod.SchedulerName, pod.DeprecatedServiceAccount = corev1.DefaultSchedulerName, pod.ServiceAccountName
+	container.TerminationMessagePath = corev1.TerminationMessagePathDefault
+	container.ImagePullPolicy = corev1.PullIfNotPresent
+	for i := range pod.Volumes {
+		switch volume := &pod.Volumes[i]; {
+		case volume.ConfigMap != nil:
+			volume.ConfigMap.DefaultMode = new(corev1.ConfigMapVolumeSourceDefaultMode)
+		case volume.Secret != nil:
+			volume.Secret.DefaultMode = new(corev1.SecretVolumeSourceDefaultMode)
+		case volume.Projected != nil:
+			volume.Projected.DefaultMode = new(corev1.ProjectedVolumeSourceDefaultMode)
+		}
+	}
+}
+
+// As many plugins as there can be have a pod template each: what is deleted of any of them is restored as it was.
+func TestTemplatesOfAllPluginsAreRecorded(t *testing.T) {
+	bot := pluggedBot(t)
+	observed := observe(pin(bot, build(t, bot), manifests.Observed{}))
+	for _, object := range observed.Objects {
+		if workload, isDeployment := object.(*appsv1.Deployment); isDeployment {
+			setDefaults(&workload.Spec.Template)
+		}
+	}
+	upgrade := func() (pinned []manifests.Desired) {
+		built, err := manifests.Build(bot, newerParams, observed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, next := range built {
+			if workload, isDeployment := next.Object.(*appsv1.Deployment); isDeployment {
+				workload.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(99))
+			}
+		}
+		update := manifests.FindUpdate(bot, built, observed)
+		bot.Status.Pinned = update.Status
+		return update.Pinned
+	}
+	upgrade()
+	clear(observed.Objects)
+	size, count := 0, 0
+	for _, one := range bot.Status.Pinned {
+		size += len(one.Content)
+	}
+	for _, next := range upgrade() {
+		if workload, isDeployment := next.Object.(*appsv1.Deployment); isDeployment {
+			if count++; *workload.Spec.Template.Spec.TerminationGracePeriodSeconds == 99 {
+				t.Errorf("%s is built anew; the status has %d bytes", workload.Name, size)
+			}
+		}
+	}
+	if count != config.MaxPlugins+3 {
+		t.Errorf("%d Deployments", count)
+	}
+	const most = 32 << 10 // the maxLength of the schema: the API server would refuse the status
+	bot.Status.Pinned = nil
+	bot.Spec.Plugins[3].EnvFrom = slices.Repeat(bot.Spec.Plugins[3].EnvFrom[:1], 1000)
+	observed = observe(pin(bot, build(t, bot), manifests.Observed{}))
+	upgrade()
+	for _, one := range bot.Status.Pinned {
+		if len(one.Content) > most {
+			t.Errorf("the status has %d bytes of %s", len(one.Content), one.Name)
+		}
+	}
+	if got := len(bot.Status.Pinned); got != count-1 {
+		t.Errorf("the status has %d objects, want all but the large one", got)
 	}
 }
 
