@@ -265,6 +265,26 @@ func TestStatusExplainsPlugins(t *testing.T) {
 	waitKstatus(t, bot, kstatus.CurrentStatus)
 }
 
+// A plugin that serves its status says itself what it lacks, and the Secret is its own. Others are not affected.
+func TestPluginWithoutCredentialsNamesItsOwnSecret(t *testing.T) {
+	bot := newPluggedBot(newNamespace(t))
+	bot.Spec.NATS.CredentialsSecretRef = &v1alpha1.ObjectRef{Name: "bot-nats"}
+	bot.Spec.Plugins[1].Probes = v1alpha1.PluginProbesHTTP
+	made := createPlugged(t, bot)
+	absent := startProcess(t, notReady(status.PluginComponent, status.NATSCheck, status.ReasonNATSCredentialsAbsent, ""))
+	setPodStatus(t, made.weatherPod, podOfPlugin(runningPod(absent.ip, false)))
+	waitExpected(t, bot,
+		expected{
+			v1alpha1.ConditionPluginsAvailable, "False", "NATSCredentialsAbsent",
+			"plugin weather: Secret weather-nats does not exist or has no credentials",
+		},
+		expected{v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady, ""})
+	waitKstatus(t, bot, kstatus.CurrentStatus)
+	waitEvent(t, bot, corev1.EventTypeWarning, "NATSCredentialsAbsent", "plugins: plugin weather: Secret weather-nats")
+	setPodStatus(t, made.weatherPod, podOfPlugin(runningPod("127.0.0.1", true)))
+	waitCondition(t, bot, v1alpha1.ConditionPluginsAvailable, metav1.ConditionTrue, v1alpha1.ReasonAvailable)
+}
+
 func waitPlugins(t *testing.T, bot *v1alpha1.RoseyBot, want []v1alpha1.PluginStatus) {
 	t.Helper()
 	eventually(t, "status.plugins", func(ctx context.Context) error {

@@ -387,9 +387,13 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// fetchReport sends the request of a probe.
+// fetchReport sends the request of a probe. A plugin with an image does not know the name of its component.
 func fetchReport(ctx context.Context, next probe) (status.Report, error) {
-	return status.FetchReport(ctx, probeClient, next.address, next.component)
+	component := next.component
+	if manifests.PluginName(component) != "" {
+		component = status.PluginComponent
+	}
+	return status.FetchReport(ctx, probeClient, next.address, component)
 }
 
 // withKnownReasons returns a report without what the operator does not use, which may change all the time, and with

@@ -179,6 +179,9 @@ func TestAChangeOfTheSpecUpdatesOnlyWhatIsBuiltFromIt(t *testing.T) {
 		"the log":         {func(spec *v1alpha1.RoseyBotSpec) { spec.LogLevel = "debug" }, []string{database, bot, web}},
 		"suspended":       {func(spec *v1alpha1.RoseyBotSpec) { spec.Suspend = new(true) }, []string{database, bot, web}},
 		"a database user": {setDatabaseUser, []string{database}},
+		"a plugin": {func(spec *v1alpha1.RoseyBotSpec) {
+			spec.Plugins = []v1alpha1.Plugin{{Name: "dice", Builtin: "dice"}}
+		}, nil},
 	} {
 		for _, before := range []string{"live", "deleted"} {
 			t.Run(name+", "+before, func(t *testing.T) {
