@@ -241,6 +241,29 @@ func TestPluginsAreFoundCalledAndAudited(t *testing.T) {
 	}
 }
 
+// TestArgumentsOfPrivateCommandsAreNotStored gives a plugin a password.
+func TestArgumentsOfPrivateCommandsAreNotStored(t *testing.T) {
+	r := newPluginRig(t, config.Plugin{Name: "dice"})
+	p := r.plug("dice", "one", bus.PluginCommand{Name: "setkey", Private: true})
+	p.does(func(m *nats.Msg, _ bus.PluginCall) { p.respond(m, bus.PluginReply{Lines: []string{"kept"}}) })
+	r.startJoined()
+	r.awaitPlugin("dice", status.ReasonReady, "")
+	_, err := r.channel.PM("bob", "Rosey", "!setkey swordfish")
+	must(t, err)
+	var actions []received
+	r.eventually("the audit", func() bool { actions = r.service.on(bus.ActionPMCommand); return len(actions) == 1 })
+	if got := actions[0].Payload["args"]; got != "(9 characters)" {
+		t.Errorf("the audit has %v", got)
+	}
+	if got := p.called()[0].Args; got != "swordfish" {
+		t.Errorf("the plugin got %q", got)
+	}
+	must(t, r.stop())
+	if r.log.count("swordfish") > 0 {
+		t.Error("the log has the argument")
+	}
+}
+
 // TestWhatPluginsAnswerIsBounded has a plugin give answers of all kinds. Each has one line in the channel.
 func TestWhatPluginsAnswerIsBounded(t *testing.T) {
 	r := newPluginRig(t, config.Plugin{Name: "dice"})

@@ -462,11 +462,12 @@ func TestCooldownIsPerUser(t *testing.T) {
 	t.Parallel()
 	inChannel(t, enabled(".", 10), func(r *rig) {
 		r.chatFrom("alice", ".uptime")
+		synctest.Wait()
 		r.chatFrom("ALICE", ".top")
 		r.chatFrom("mod", ".stats alice bob")
 		r.chatFrom("mod", "!help")
 		r.expect("said", &r.said, "Running for 0 s", "stats: usage: .stats [USER]")
-		r.expect("counted", &r.counted, "chat top cooldown", "chat uptime success", "chat stats error")
+		r.expect("counted", &r.counted, "chat uptime success", "chat top cooldown", "chat stats error")
 		time.Sleep(10 * time.Second)
 		r.chatFrom("alice", ".top")
 		r.expect("said", &r.said, "Nobody has said anything yet")

@@ -336,7 +336,7 @@ func TestWhatAPluginOffers(t *testing.T) {
 	p.Command(plugin.Command{
 		Name: "roll", Aliases: []string{"würfel"}, Usage: "[n]", Help: "Rolls.", Rank: 1.5,
 		Cooldown: plugin.Cooldown{User: 3 * time.Second, Channel: 500 * time.Millisecond}, Timeout: 10 * time.Second,
-		Via: []plugin.Via{plugin.PM}, Examples: []plugin.Example{{Say: "!roll 3"}},
+		Private: true, Via: []plugin.Via{plugin.PM}, Examples: []plugin.Example{{Say: "!roll 3"}},
 	}, echo)
 	r := start(t, p)
 	info := r.info()
@@ -349,7 +349,7 @@ func TestWhatAPluginOffers(t *testing.T) {
 		t.Errorf("%+v", endpoint)
 	}
 	const want = `{"name":"roll","aliases":["würfel"],"usage":"[n]","help":"Rolls.","examples":["roll 3"],"rank":1.5,` +
-		`"cooldown":{"user_ms":3000,"channel_ms":500},"timeout_ms":10000,"via":["pm"]}`
+		`"cooldown":{"user_ms":3000,"channel_ms":500},"timeout_ms":10000,"via":["pm"],"private":true}`
 	if got := endpoint.Metadata[bus.CommandMetadata]; got != want {
 		t.Errorf("%s", got)
 	}
