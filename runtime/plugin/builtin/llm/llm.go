@@ -69,10 +69,11 @@ func newPlugin(getenv func(string) string) *plugin.Plugin {
 	declareBudgets(p)
 	s := &speaker{getenv: getenv, answered: map[string]time.Time{}}
 	p.Command(plugin.Command{
-		Name: "ai", Aliases: []string{"ask"}, Usage: "question", Help: "Answers a question.",
+		Name: "ai", Aliases: []string{"ask", "talk"}, Usage: "question", Help: "Answers a question.",
 		Cooldown: plugin.Cooldown{User: 15 * time.Second}, Timeout: maxTimeout + replyTime,
 		Examples: []plugin.Example{
 			{Say: "!ai", Wrong: `expected a question`}, {Say: "!ask What is the film about?", Like: `.`},
+			{Say: "!talk", Wrong: `expected a question`},
 		},
 	}, s.answerCall)
 	p.On(plugin.Message, s.hear)
