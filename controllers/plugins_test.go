@@ -59,7 +59,7 @@ func TestPluginsSchema(t *testing.T) {
 		},
 		"neither":         {with("plugins: [{name: a}]"), either},
 		"both":            {plugin("builtin: dice"), either},
-		"unknown":         {with("plugins: [{name: a, builtin: chess}]"), `supported values: "custom", "quotes"`},
+		"unknown":         {with("plugins: [{name: a, builtin: chess}]"), `supported values: "countdown", "custom"`},
 		"own user":        {with("plugins: [{name: a, builtin: dice, natsCredentialsSecretRef: {name: own}}]"), ofHost},
 		"own environment": {with("plugins: [{name: a, builtin: dice, envFrom: []}]"), ofHost},
 		"own pods":        {with("plugins: [{name: a, builtin: dice, replicas: 1}]"), ofHost},
