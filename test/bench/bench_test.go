@@ -11,7 +11,7 @@ import (
 
 // TestMain is also the processes that the bench starts of itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "-echo" || os.Args[1] == "-bare") {
+	if len(os.Args) > 1 && (os.Args[1] == "-echo" || os.Args[1] == "-bare" || os.Args[1] == "-flood") {
 		main()
 		return
 	}

@@ -35,6 +35,7 @@ var cases = []benchCase{
 	{"page", "the web page with 100,000 lines of 5,000 people: each page, what is live, what it costs", measurePage},
 	{"line", "a line from the socket to the committed row, beside a bare publish and commit", measureLine},
 	{"said", "a line of the outbound queue until it is in the channel, and an answer by private message", measureSaid},
+	{"plugin", "commands of plugins beside the bot's, and the bot's while a plugin floods and hangs", measurePlugin},
 	{"evening", "the CPU time and memory of a channel with a line a second", measureEvening},
 	{"chat", "the CPU time of a line of chat, over NATS and in direct mode", measureChat},
 	{"traces", "the CPU time of a line of chat without traces, and with those of one of a hundred", measureTraces},
@@ -45,6 +46,8 @@ func main() {
 	keep := flag.Bool("v", false, "show the logs of the measured processes")
 	program := flag.String("program", "", "measure this `file`, built before, instead of building the program")
 	echo := flag.String("echo", "", "instead of measuring, reply to requests on the NATS server `URL`")
+	flooded := flag.String("flood", "", "instead of measuring, be a plugin that floods and hangs, on the NATS server `URL`")
+	site := flag.String("site", "", "with -flood: the `URL` of the CyTube server")
 	var bare bareOptions
 	flag.StringVar(&bare.url, "bare", "", "instead of measuring, insert a row for each line on the NATS server `URL`")
 	flag.BoolVar(&bare.durable, "durable", false, "with -bare: the lines are in a stream")
@@ -56,6 +59,8 @@ func main() {
 	switch {
 	case *echo != "":
 		err = serveEcho(ctx, *echo)
+	case *flooded != "":
+		err = serveFlood(ctx, *flooded, *site)
 	case bare.url != "":
 		err = serveBare(ctx, bare)
 	default:

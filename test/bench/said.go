@@ -59,7 +59,7 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 		}{
 			{&echoed, func() error { return waitForResponder(ctx, conn, echoSubject, "hello") }},
 			{&said, func() error { return w.put(ctx, conn, fmt.Sprintf("line %d.", n)) }},
-			{&answered, func() error { return w.ask(ctx) }},
+			{&answered, func() error { return w.ask(ctx, "current") }},
 		} {
 			took, err := milliseconds(each.do)
 			if err != nil {
@@ -80,8 +80,8 @@ func measureSaid(ctx context.Context, b *bench) (err error) {
 }
 
 // ask sends a private message with a command whose answer is one message, and returns when the bot has answered.
-func (w *world) ask(ctx context.Context) error {
-	asked, err := w.channel().PM(speaker, account, "current")
+func (w *world) ask(ctx context.Context, command string) error {
+	asked, err := w.channel().PM(speaker, account, command)
 	if err != nil {
 		return fmt.Errorf("asking the bot: %w", err)
 	}
