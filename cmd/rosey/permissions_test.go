@@ -51,8 +51,14 @@ spec:
 // newIssuedRig issues for a target, and starts a server with what was issued.
 func newIssuedRig(t *testing.T, target, mode, provisioning string) *issuedRig {
 	t.Helper()
+	return newIssuedRigOf(t, target, fmt.Sprintf(issuedBots, mode, provisioning), strings.ToLower(mode))
+}
+
+// newIssuedRigOf is newIssuedRig for the RoseyBot in a text.
+func newIssuedRigOf(t *testing.T, target, bots, mode string) *issuedRig {
+	t.Helper()
 	r := &issuedRig{T: t, dir: t.TempDir(), data: t.TempDir(), prefix: "rosey_films_movienight"}
-	file := r.write("roseybots.yaml", fmt.Sprintf(issuedBots, mode, provisioning))
+	file := r.write("roseybots.yaml", bots)
 	code, out, stderr := call(t, "nats", "issue", "-f", file, "--for", target, "--dir", r.dir, "--commands")
 	if code != exitClean {
 		t.Fatalf("exit code %d: %s%s", code, out, stderr)
@@ -68,9 +74,9 @@ func newIssuedRig(t *testing.T, target, mode, provisioning string) *issuedRig {
 	r.nats = configuredServer(t, configuration)
 	r.used, r.denied = r.nats.Trace()
 	r.sim, r.site = simulatortest.Start(t, simulator.Options{
-		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}}})
+		Accounts: []simulator.Account{{Name: "Rosey", Password: "hush-hush", Rank: 2}, {Name: "mod", Rank: 2}}})
 	r.common = []string{"--channel", "movienight", "--server", r.site, "--nats", r.nats.URL(), "--prefix", r.prefix,
-		"--http", "127.0.0.1:0", "--nats-jet-stream-mode", strings.ToLower(mode)}
+		"--http", "127.0.0.1:0", "--nats-jet-stream-mode", mode}
 	return r
 }
 

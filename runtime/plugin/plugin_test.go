@@ -685,3 +685,28 @@ func TestHandlersThatDoNotEndAreInTheStatus(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// A handler that never ends must not keep the process: Run returns, with an error that says so.
+func TestTheEndDoesNotWaitForHandlersThatNeverEnd(t *testing.T) {
+	t.Parallel()
+	p, running, release := plugin.New("test", "1"), make(chan struct{}), make(chan struct{})
+	p.Command(command("hang"), func(context.Context, *plugin.Call) (plugin.Reply, error) {
+		close(running)
+		<-release
+		return plugin.Reply{}, nil
+	})
+	r := newRig(t, p)
+	r.run(plugin.Options{})
+	r.next()
+	m := r.message("hang", "alice", "1", long)
+	m.Reply = r.bot.NewInbox()
+	if err := r.bot.PublishMsg(m); err != nil {
+		t.Fatal(err)
+	}
+	<-running
+	if err := r.stop(); err == nil || !strings.Contains(err.Error(), "handlers do not end") {
+		t.Errorf("%v", err)
+	}
+	close(release)
+	r.stop = func() error { return nil }
+}

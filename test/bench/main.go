@@ -46,7 +46,7 @@ func main() {
 	keep := flag.Bool("v", false, "show the logs of the measured processes")
 	program := flag.String("program", "", "measure this `file`, built before, instead of building the program")
 	echo := flag.String("echo", "", "instead of measuring, reply to requests on the NATS server `URL`")
-	flooded := flag.String("flood", "", "instead of measuring, be a plugin that floods and hangs, on the NATS server `URL`")
+	flooded := flag.String("flood", "", "instead of measuring, be a plugin that floods, on the NATS server `URL`")
 	site := flag.String("site", "", "with -flood: the `URL` of the CyTube server")
 	var bare bareOptions
 	flag.StringVar(&bare.url, "bare", "", "instead of measuring, insert a row for each line on the NATS server `URL`")

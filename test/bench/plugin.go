@@ -19,6 +19,8 @@ import (
 const (
 	// floodName is the plugin that floods and hangs.
 	floodName = "flood"
+	// pluginPause is the time between two commands. Plugins have half of what CyTube's flood limit accepts.
+	pluginPause = 300 * time.Millisecond
 	// floodInterval is the time between two bursts of floodBurst requests to say something: 1,000 a second.
 	floodInterval, floodBurst = 10 * time.Millisecond, 10
 )
@@ -106,15 +108,15 @@ func (b *bench) startPlugins(ctx context.Context, w *world) (bot *process, end f
 		return nil, end, err
 	}
 	time.Sleep(b.idleFor)
-	for name, one := range map[string]*process{"one plugin": running[2], "the host of three plugins": running[3]} {
-		for what, key := range map[string]string{
-			"resident memory": "VmRSS", "resident memory without the program file": "RssAnon",
+	for i, name := range []string{"one plugin", "the host of three plugins"} {
+		for _, each := range [][2]string{
+			{"resident memory", "VmRSS"}, {"resident memory without the program file", "RssAnon"},
 		} {
-			used, err := one.memory(key)
+			used, err := running[2+i].memory(each[1])
 			if err != nil {
 				return nil, end, err
 			}
-			b.report(name+" at rest: "+what, used, "MiB", "")
+			b.report(name+" at rest: "+each[0], used, "MiB", "")
 		}
 	}
 	return bot, end, nil
@@ -156,7 +158,7 @@ func (b *bench) pluginCalls(ctx context.Context, w *world) (err error) {
 				return err
 			}
 			took[i] = append(took[i], one)
-			time.Sleep(saidPause)
+			time.Sleep(pluginPause)
 		}
 		b.progress("%d of %d commands", n, b.said)
 	}
@@ -173,7 +175,7 @@ func (b *bench) pluginCalls(ctx context.Context, w *world) (err error) {
 // answers gives commands of the bot in the chat and by private message.
 func (b *bench) answers(ctx context.Context, w *world, while string) error {
 	var help, private []float64
-	for n := range b.said {
+	for n := range (b.said + 1) / 2 {
 		for _, each := range []struct {
 			took *[]float64
 			do   func() error
