@@ -16,13 +16,27 @@ import (
 )
 
 func newPluginCheckCommand() *cobra.Command {
+	var flags *configFlags
 	var output string
+	var running, call bool
 	command := &cobra.Command{
 		Use:   "check [PLUGIN...]",
-		Short: "Run the examples of built-in plugins, without a bot",
-		Long: "Run the examples of built-in plugins, of all by default, each in a channel inside this process. The exit\n" +
-			"code is 0 if all answers are as expected. For a plugin of your own, `go test` does it: plugintest.Examples.",
+		Short: "Run the examples of built-in plugins without a bot, or check plugins that run",
+		Long: "Run the examples of built-in plugins, of all by default, each in a channel inside this process.\n\n" +
+			"With --running, check the plugins of a channel over NATS, in whatever language they are written: whether they\n" +
+			"answer, and whether what they offer can be used. With --call too, their examples are called as the bot calls\n" +
+			"them. Nothing is said in the channel, but a plugin does what it does at a call. It needs the NATS user of the\n" +
+			"bot, or a server without users. For a plugin in Go, `go test` checks more: plugintest.Examples.\n\n" +
+			"The exit code is 0 if all is as expected.",
+		Example: "  rosey plugin check dice\n" +
+			"  rosey plugin check --running --nats nats://127.0.0.1:4222 --channel movienight greeter",
 		RunE: func(command *cobra.Command, names []string) error {
+			switch {
+			case running:
+				return checkRunningPlugins(command, flags, output, names, call)
+			case call:
+				return errors.New("--call: expected with --running")
+			}
 			if len(names) == 0 {
 				names = builtin.Names()
 			}
@@ -41,8 +55,29 @@ func newPluginCheckCommand() *cobra.Command {
 			return nil
 		},
 	}
+	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",
+		"nats.tlsDir", "channel.name", "pluginsFile"))
+	command.Flags().BoolVar(&running, "running", false, "Check plugins that run, over NATS")
+	command.Flags().BoolVar(&call, "call", false, "With --running: call the examples of the plugins")
 	addOutputFlag(command, &output)
 	return command
+}
+
+func checkRunningPlugins(
+	command *cobra.Command, flags *configFlags, output string, names []string, call bool,
+) error {
+	loaded, err := flags.Load(status.CLIComponent)
+	if err != nil {
+		return err
+	}
+	if names, err = pluginNames(loaded.Config, names); err != nil {
+		return err
+	}
+	results, err := checkRunning(command.Context(), command, loaded.Config, names, call)
+	if err != nil {
+		return err
+	}
+	return reportChecks(command, output, results)
 }
 
 // exampleResult is what became of an example.

@@ -126,7 +126,7 @@ func (o Options) cli() []Grant {
 		{Why: "replies", Subscribe: o.inbox(bus.CLIRole)},
 		{Why: "top and user", Publish: o.subjects(bus.QueryChannelStats, bus.QueryUserStats)},
 		{Why: "say", Publish: o.subjects(bus.OutboundPut)},
-		{Why: "plugin ls, which asks for those that are configured", Publish: []string{"$SRV.INFO.*"}},
+		{Why: "plugin ls and check, which ask those that are configured", Publish: []string{"$SRV.INFO.*", "$SRV.PING.*"}},
 		{Why: "tail, which only listens", Subscribe: o.subjects(bus.AllDatabase, "events.>", bus.AllChannels, bus.StatusGet,
 			bus.AllPlugins), DenySubscribe: []string{noGroups}},
 	}
