@@ -162,7 +162,7 @@ var publications = []struct {
 	{"$SRV.PING", nil, nil},
 	{"$SRV.INFO.P_db", []bus.Role{bot, cli}, []bus.Role{bot, cli}},
 	{"$SRV.INFO", nil, nil},
-	{"$SRV.PING.P_movies_dice", []bus.Role{bot}, []bus.Role{bot}},
+	{"$SRV.PING.P_movies_dice", []bus.Role{bot, cli}, []bus.Role{bot, cli}},
 	{"$SRV.PING.P_movies_dice.x", nil, nil},
 	{"$SRV.STATS.P_movies_dice", nil, nil},
 	{"$SYS.REQ.SERVER.PING", nil, nil},
