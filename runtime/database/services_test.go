@@ -70,12 +70,12 @@ func TestServiceDiscovery(t *testing.T) {
 			t.Errorf("endpoint: %+v", endpoint)
 		}
 	}
-	if len(subjects) != 29 || !slices.Contains(subjects, "rosey.db.messages.outbound.get") {
+	if len(subjects) != 30 || !slices.Contains(subjects, "rosey.db.messages.outbound.get") {
 		t.Errorf("subjects: %q", subjects)
 	}
 	var stats micro.Stats
 	ask(micro.StatsVerb, &stats)
-	if n := len(stats.Endpoints); n != 29 || stats.Endpoints[n-1].NumRequests != 1 ||
+	if n := len(stats.Endpoints); n != 30 || stats.Endpoints[n-1].NumRequests != 1 ||
 		stats.Endpoints[n-1].ProcessingTime <= 0 {
 		t.Errorf("stats: %+v", stats)
 	}
