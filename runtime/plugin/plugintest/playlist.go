@@ -18,10 +18,10 @@ func (r *Room) Plays(now *plugin.Item, next ...plugin.Item) {
 	r.mu.Lock()
 	r.state.Next = slices.Clone(next)
 	for _, one := range next {
-		r.added = max(r.added, one.UID) // what is added gets others
+		r.nextUID = max(r.nextUID, one.UID+1) // what is added gets others
 	}
 	if now != nil {
-		r.added = max(r.added, now.UID)
+		r.nextUID = max(r.nextUID, now.UID+1)
 	}
 	events := r.begin(now)
 	r.mu.Unlock()
@@ -78,7 +78,7 @@ func mediaOf(media bus.Media) map[string]any {
 
 func (r *Room) next() []event {
 	var events []event
-	if r.state.Playing != nil && r.state.Playing.UID != 0 {
+	if r.state.Playing != nil {
 		events = []event{{plugin.Deleted, map[string]any{"uid": r.state.Playing.UID}}}
 	}
 	if len(r.state.Next) == 0 {
@@ -89,12 +89,12 @@ func (r *Room) next() []event {
 	return append(events, r.begin(&now)...)
 }
 
-// add adds to the end, and plays it if nothing else plays.
+// add adds to the end, and plays it if nothing else plays. The first item has the UID 0, as on a CyTube server.
 func (r *Room) add(url string) (plugin.Item, []event) {
-	r.added++
-	item := plugin.Item{UID: r.added, Media: bus.Media{
+	item := plugin.Item{UID: r.nextUID, Media: bus.Media{
 		Type: "yt", ID: url, Title: "Film " + url, Seconds: filmSeconds, QueuedBy: BotName,
 	}}
+	r.nextUID++
 	media := mediaOf(item.Media)
 	events := []event{{plugin.Queued, map[string]any{
 		"item": map[string]any{"uid": item.UID, "media": media, "queueby": BotName},

@@ -77,7 +77,7 @@ type Room struct {
 	votes    []int         // in the last one, by option
 	hello    chan struct{} // closed at the first hello
 	calls    int
-	added    int // to the playlist
+	nextUID  int // of what is added to the playlist
 	sent     int // events that the plugin handles
 	metrics  *prometheus.Registry
 }

@@ -46,7 +46,7 @@ func TestLimitsOfOnePerson(t *testing.T) {
 	room.As("guest", 0).Says("!request yt:a").ExpectsRefused()
 	alice.Says("!request yt:a").Expects(`^Added Film yt:a \[1:30:00\]$`)
 	alice.Says("!request yt:b").Expects("^Added")
-	room.As("ALICE", 1).Says("!request yt:c").ExpectsWrong("2 items that wait: at most 2")
+	room.As("ALICE", 1).Says("!request yt:c").ExpectsWrong("2 of your items wait: at most 2")
 	bob.Says("!request yt:d").Expects("^Added")
 	for i := range 10 {
 		mod.Says(fmt.Sprintf("!request yt:mod%d", i)).Expects("^Added")
@@ -78,6 +78,25 @@ func TestWhatBeginsAtOnceDoesNotWait(t *testing.T) {
 	alice.Says("!request yt:a").Expects("^Added")
 	alice.Says("!request yt:b").Expects("^Added")
 	alice.Says("!request yt:c").ExpectsWrong("at most 1")
+}
+
+// The event that it begins comes while the plugin still asks what plays.
+func TestWhatBeginsWhileItIsNotedDoesNotWaitForever(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, playlist.New(), plugintest.Setting("maxWaiting", "1"))
+	now := film(100)
+	room.Plays(&now)
+	room.Settle()
+	alice := room.As("alice", 1)
+	slow := room.HoldBack("state.media")
+	added := make(chan *plugintest.Answer)
+	go func() { added <- alice.Says("!request yt:a") }()
+	slow.Await(1)
+	room.PlaysNext()
+	room.Settle()
+	slow.Release()
+	(<-added).Expects("^Added")
+	alice.Says("!request yt:b").Expects("^Added")
 }
 
 func TestWhatIsRefusedDoesNotCount(t *testing.T) {

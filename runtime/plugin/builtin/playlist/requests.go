@@ -31,8 +31,8 @@ const (
 
 // request is an item that somebody has added, as it is stored.
 type request struct {
-	UID int `json:"uid,omitempty"` // 0: not known
-	// Call is the ID of the call, while what becomes of it is not known.
+	UID int `json:"uid"` // of the item, once it is known; the first one of a channel is 0
+	// Call is the ID of the call, while what becomes of it, and its UID, are not known.
 	Call  string `json:"call,omitempty"`
 	Who   string `json:"who"`   // in lower case
 	At    int64  `json:"at"`    // in Unix seconds
@@ -102,7 +102,7 @@ func reserve(ctx context.Context, c *plugin.Call) error {
 		}
 		switch {
 		case waiting > 0 && waits >= waiting:
-			return nil, plugin.Usage("you have %d items that wait: at most %d may", waits, waiting)
+			return nil, plugin.Usage("%d of your items wait: at most %d may", waits, waiting)
 		case hourly > 0 && lately >= hourly:
 			return nil, plugin.Usage("you have added %d items in an hour: at most %d may be", lately, hourly)
 		case len(all) >= maxRequests:
@@ -126,17 +126,21 @@ func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error
 	case problem != nil:
 		return nil
 	}
-	state, err := c.State(ctx, plugin.Media) // it may have begun already
-	if err != nil {
-		return err
-	}
-	begun := state.Playing != nil && state.Playing.UID == item.UID
-	return change(ctx, c.Channel, func(all []request) ([]request, error) {
+	err := change(ctx, c.Channel, func(all []request) ([]request, error) {
 		if at := slices.IndexFunc(all, isMeant); at >= 0 {
-			all[at].UID, all[at].Call, all[at].Waits = item.UID, "", !begun
+			all[at].UID, all[at].Call = item.UID, ""
 		}
 		return all, nil
 	})
+	if err != nil {
+		return err
+	}
+	// The event that it begins may have come before its UID was noted, so what plays is asked for after that.
+	state, err := c.State(ctx, plugin.Media)
+	if err != nil || state.Playing == nil || state.Playing.UID != item.UID {
+		return err
+	}
+	return end(ctx, c.Channel, func(uid int) bool { return uid == item.UID })
 }
 
 // change changes what is noted, without what is too old.
@@ -153,7 +157,7 @@ func current(all []request, now time.Time) []request {
 	kept := []request{}
 	for _, one := range all {
 		limit := maxWait
-		if one.UID == 0 {
+		if one.Call != "" {
 			limit = unknownWait
 		}
 		one.Waits = one.Waits && now.Sub(time.Unix(one.At, 0)) < limit
@@ -170,12 +174,12 @@ func (r request) isRecent(now time.Time) bool { return now.Sub(time.Unix(r.At, 0
 // noteDeleted notes that an item is not in the playlist any more.
 func noteDeleted(ctx context.Context, e *plugin.Event) error {
 	var item struct {
-		UID int `json:"uid"`
+		UID *int `json:"uid"`
 	}
-	if err := json.Unmarshal(e.Data, &item); err != nil || item.UID == 0 {
+	if err := json.Unmarshal(e.Data, &item); err != nil || item.UID == nil {
 		return nil //nolint:nilerr // it is none of an item
 	}
-	return end(ctx, e, func(uid int) bool { return uid == item.UID })
+	return end(ctx, e.Channel, func(uid int) bool { return uid == *item.UID })
 }
 
 // noteCurrent notes that an item begins.
@@ -184,7 +188,7 @@ func noteCurrent(ctx context.Context, e *plugin.Event) error {
 	if err := json.Unmarshal(e.Data, &begun); err != nil {
 		return nil //nolint:nilerr // nothing plays
 	}
-	return end(ctx, e, func(uid int) bool { return uid == begun })
+	return end(ctx, e.Channel, func(uid int) bool { return uid == begun })
 }
 
 // noteList notes which items are there at all: somebody has removed many at once, or the server has started again.
@@ -199,17 +203,17 @@ func noteList(ctx context.Context, e *plugin.Event) error {
 	for _, one := range items {
 		there[one.UID] = true
 	}
-	return end(ctx, e, func(uid int) bool { return !there[uid] })
+	return end(ctx, e.Channel, func(uid int) bool { return !there[uid] })
 }
 
 // end notes that items wait no more.
-func end(ctx context.Context, e *plugin.Event, isMeant func(uid int) bool) error {
-	has := func(one request) bool { return one.Waits && one.UID != 0 && isMeant(one.UID) }
+func end(ctx context.Context, c *plugin.Channel, isMeant func(uid int) bool) error {
+	has := func(one request) bool { return one.Waits && one.Call == "" && isMeant(one.UID) }
 	var all []request
-	if _, err := e.KV().Get(ctx, requestsKey, &all); err != nil || !slices.ContainsFunc(all, has) {
+	if _, err := c.KV().Get(ctx, requestsKey, &all); err != nil || !slices.ContainsFunc(all, has) {
 		return err // most items are none of ours: nothing is written
 	}
-	return change(ctx, e.Channel, func(all []request) ([]request, error) {
+	return change(ctx, c, func(all []request) ([]request, error) {
 		for i, one := range all {
 			all[i].Waits = one.Waits && !has(one)
 		}
