@@ -16,8 +16,10 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/plugin"
+	"rosey.dev/rosey/runtime/pluginclient"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/telemetry"
 )
@@ -210,6 +212,12 @@ func TestCountersOfAlertsAndDashboardsExistFromTheStart(t *testing.T) {
 	for _, assemble := range []func(*component, *bus.Conn){
 		func(c *component, conn *bus.Conn) { _, _ = c.newBot(conn, nil) },
 		func(c *component, conn *bus.Conn) { _ = c.newService(conn, nil, nil) },
+		func(c *component, conn *bus.Conn) { // the series of a plugin begin when it is configured
+			pluginclient.New(pluginclient.Options{
+				Conn: conn, Subjects: c.subjects, Origin: bus.Origin{Channel: "m"}, Registry: command.NewRegistry(),
+				Registerer: c.registry,
+			}).Configure([]config.Plugin{{Name: "dice"}})
+		},
 	} {
 		maps.Copy(series, seriesAtStart(t, assemble))
 	}
