@@ -2,7 +2,6 @@ package natstest
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -19,8 +18,10 @@ type Cluster []*Server
 func StartCluster(t testing.TB, size int) Cluster {
 	t.Helper()
 	var routes []*url.URL
-	ports := freePorts(t, size)
-	for _, port := range ports {
+	var ports []int
+	for range size {
+		port := freePort(t)
+		ports = append(ports, port)
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 	}
 	var cluster Cluster
@@ -60,20 +61,4 @@ func (c Cluster) LeaderOf(stream string) *Server {
 		}
 	}
 	return nil
-}
-
-// freePorts returns ports that are free at the moment.
-func freePorts(t testing.TB, count int) (ports []int) {
-	t.Helper()
-	for range count {
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		if address, ok := listener.Addr().(*net.TCPAddr); ok {
-			ports = append(ports, address.Port)
-		}
-	}
-	return ports
 }

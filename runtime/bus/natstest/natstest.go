@@ -33,16 +33,25 @@ func Start(t testing.TB, configure ...func(*server.Options)) *Server {
 }
 
 // freePort returns a port below those that Linux gives to outgoing connections, one of which could take it while the
-// server is stopped.
+// server is stopped. The servers of other tests, in other processes too, cannot take it either: whoever wants a port
+// has the UDP port of the same number until its test ends.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 20_000 + rand.N(10_000)
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = listener.Close()
-			return port
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		reserved, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", address)
+		if err != nil {
+			continue
 		}
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			_ = reserved.Close()
+			continue
+		}
+		_ = listener.Close()
+		t.Cleanup(func() { _ = reserved.Close() })
+		return port
 	}
 	t.Fatal("no free port for a NATS server")
 	return 0
