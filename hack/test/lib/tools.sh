@@ -187,11 +187,12 @@ run_cluster_chaos() {
   run_go_tests "$@" -run "$cluster_chaos" ./test/chaos
 }
 
-# run_other_tests begins with the two slowest packages, which mostly wait for clusters and processes.
+# run_other_tests begins with the two slowest packages, which mostly wait for clusters and processes: a third one runs
+# beside them.
 run_other_tests() {
   local others
   mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" | sort))
-  run_go_tests -parallel 4 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
+  run_go_tests -p 3 -parallel 4 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
 }
 
 # run_browser_tests opens the pages in headless Chromium, and leaves pictures of them in the cache.
