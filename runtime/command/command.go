@@ -103,14 +103,16 @@ type Handler struct {
 	confirmations confirmations
 	// The turns of what is done in the playlist and about polls.
 	adding, skipping, shuffling, polling turn
-	// late are the media whose addition was not confirmed in time, the last ones. Who has adding uses it.
-	late []cytube.Media
+	// late are the additions that may come late.
+	late additions
+	// strays are the UIDs of items that are to be removed.
+	strays chan int
 }
 
 // New returns a Handler. It executes nothing until Run.
 func New(o Options) *Handler {
 	return &Handler{
-		Options: o, jobs: make(chan job, maxJobs),
+		Options: o, jobs: make(chan job, maxJobs), strays: make(chan int, maxLate),
 		adding: newTurn(), skipping: newTurn(), shuffling: newTurn(), polling: newTurn(),
 	}
 }

@@ -37,7 +37,9 @@ func (h *Handler) Handle(event cytube.Event) {
 	case cytube.PM:
 		h.handlePM(event)
 	default:
-		h.confirmations.offer(event)
+		if !h.confirmations.offer(event) {
+			h.handleLate(event)
+		}
 	}
 }
 

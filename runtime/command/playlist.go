@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,9 +86,9 @@ func (h *Handler) add(r request) (task, error) {
 
 // addFor is enqueue for somebody who may add live streams or not. Only when the server has looked a link up it is known
 // that it is a stream, on YouTube for example, and the server asks for the permission of the bot: such an item is
-// removed again.
+// removed again, also if it comes after addFor has returned: late, or as another one of a list.
 func (h *Handler) addFor(ctx context.Context, media cytube.Media, temp, mayLive bool) (cytube.Item, error) {
-	item, err := h.enqueue(ctx, media, temp)
+	item, err := h.enqueue(ctx, media, temp, mayLive)
 	if err != nil || item.Media.Seconds > 0 || mayLive {
 		return item, err
 	}
@@ -101,26 +100,29 @@ func (h *Handler) addFor(ctx context.Context, media cytube.Media, temp, mayLive 
 			room.PermissionAddLive)}
 }
 
-// enqueue adds an item to the playlist and returns it as the server shows it: of a list the first item.
-func (h *Handler) enqueue(ctx context.Context, media cytube.Media, temp bool) (cytube.Item, error) {
+// enqueue adds an item to the playlist and returns it as the server shows it: of a list the first item. What comes
+// afterwards and is a live stream is removed unless mayLive.
+func (h *Handler) enqueue(ctx context.Context, media cytube.Media, temp, mayLive bool) (cytube.Item, error) {
 	release, err := h.adding.take(ctx)
 	if err != nil {
 		return cytube.Item{}, err
 	}
 	defer release()
+	sent := h.late.begin(media, mayLive)
 	added := make(chan cytube.Item, 1)
 	send := func(ctx context.Context) error { return h.Conn.Enqueue(ctx, media, temp) }
 	err = h.actAndWait(ctx, send, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
 		case cytube.Queue:
-			if !h.Room.IsMe(event.Item.QueuedBy) || !h.mayBe(event.Item.Media, media) {
+			if !h.Room.IsMe(event.Item.QueuedBy) || !h.late.mayBe(event.Item.Media, media) {
 				return false, nil
 			}
 			select {
 			case added <- event.Item:
+				return true, nil
 			default: // it is the second video of a list
+				return false, nil
 			}
-			return true, nil
 		case cytube.QueueFail:
 			if event.ID == "" || event.ID == media.ID {
 				return refused(event.Message)
@@ -128,27 +130,15 @@ func (h *Handler) enqueue(ctx context.Context, media cytube.Media, temp bool) (c
 		}
 		return false, nil
 	})
-	switch {
-	case errors.Is(err, errUnconfirmed):
-		h.late = append(h.late[max(0, len(h.late)+1-maxLate):], media)
-		return cytube.Item{}, err
-	case err != nil:
+	if IsUnconfirmed(err) {
 		return cytube.Item{}, err
 	}
+	if err != nil {
+		h.late.end(sent)
+		return cytube.Item{}, err
+	}
+	h.late.shown(sent)
 	return <-added, nil
-}
-
-// maxLate is how many media are remembered whose addition the server has not confirmed in time.
-const maxLate = 32
-
-// mayBe reports whether media that the bot has added can be those that it has sent last: they are no others that come
-// late. The server may queue another ID than it was sent: that of a short link, or of an embed. Of a YouTube playlist
-// ("yp") it queues the videos.
-func (h *Handler) mayBe(shown, sent cytube.Media) bool {
-	if shown.IsOf(sent) {
-		return true
-	}
-	return (shown.Type == sent.Type || sent.Type == "yp") && !slices.ContainsFunc(h.late, shown.IsOf)
 }
 
 // permissionFor returns the permission that a type of media needs besides room.PermissionAdd. Empty: none.

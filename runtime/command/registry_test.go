@@ -596,6 +596,63 @@ func TestStreamsAreNotAddedForWhoMayNotAddThem(t *testing.T) {
 	})
 }
 
+// Who may not add a live stream must not have one in the playlist because the server is slow.
+func TestStreamsThatComeLateAreNotLeftInThePlaylist(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.arrive(cytube.Permissions{Ranks: map[string]float64{
+			"chat": 0, "playlistadd": 1, "playlistaddlist": 1, "playlistaddlive": 2.5, "addnontemp": 1}},
+			cytube.AddUser{User: cytube.User{Name: "admin", Rank: 3}})
+		stream := func(uid int, kind, id string) cytube.Queue {
+			shown := added(uid, kind, id)
+			shown.Item.Media.Seconds = 0
+			return shown
+		}
+		unconfirmed := func(asker, link string) {
+			act := add(link)
+			act.Asker = asker
+			ended := r.act(act)
+			time.Sleep(confirmTimeout)
+			if got := <-ended; got != errUnconfirmed.Error() {
+				t.Errorf("not shown in time: %s", got)
+			}
+			r.take(&r.requested)
+		}
+		unconfirmed("alice", "yt:abc")
+		ofAnother := stream(6, "yt", "abc")
+		ofAnother.Item.QueuedBy = "mod"
+		r.arrive(ofAnother)
+		r.expect("of somebody else", &r.requested)
+		r.arrive(stream(7, "yt", "abc"))
+		r.expect("late", &r.requested, "delete 7")
+		r.arrive(stream(8, "yt", "abc"))
+		r.expect("nobody's", &r.requested)
+
+		unconfirmed("alice", "https://video.example.org/w/aaaaaaaaaaaaaaaaaaaaaa")
+		r.arrive(stream(9, "pt", "video.example.org;00000000-0000-0000-0000-000000000000"))
+		r.expect("with another ID", &r.requested, "delete 9")
+		unconfirmed("alice", "yt:film")
+		r.arrive(added(10, "yt", "film"))
+		r.expect("a film", &r.requested)
+		unconfirmed("admin", "yt:abc")
+		r.arrive(stream(11, "yt", "abc"))
+		r.expect("who may", &r.requested)
+		unconfirmed("alice", "yt:abc")
+		r.arrive(cytube.QueueFail{ID: "abc", Message: "no"}, stream(12, "yt", "abc"))
+		r.expect("refused late", &r.requested)
+
+		list := add("yp:many")
+		list.Asker = "alice"
+		ended := r.act(list)
+		r.take(&r.requested)
+		r.arrive(added(13, "yt", "first"), stream(14, "yt", "second"), added(15, "yt", "third"))
+		if got := <-ended; got != "13 first Film first" {
+			t.Errorf("added %s", got)
+		}
+		r.expect("in a list", &r.requested, "delete 14")
+	})
+}
+
 // TestNobodyTakesTheEffectOfAnotherForItsOwn has several things done at once, and the server be late.
 func TestNobodyTakesTheEffectOfAnotherForItsOwn(t *testing.T) {
 	t.Parallel()

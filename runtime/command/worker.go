@@ -53,6 +53,9 @@ func (h *Handler) queue(j job) {
 
 // Run executes commands one after the other until ctx ends.
 func (h *Handler) Run(ctx context.Context) {
+	var removing sync.WaitGroup
+	defer removing.Wait()
+	removing.Go(func() { h.removeStrays(ctx) })
 	for ctx.Err() == nil {
 		select {
 		case j := <-h.jobs:
@@ -142,15 +145,15 @@ func (h *Handler) finish(ctx context.Context, j job, err error) {
 // use.
 type confirmations struct {
 	mu      sync.Mutex
-	waiting map[*func(cytube.Event)]struct{}
+	waiting map[*func(cytube.Event) bool]struct{}
 }
 
-// add has a function called with every event until remove is called.
-func (c *confirmations) add(f func(cytube.Event)) (remove func()) {
+// add has a function called with every event until remove is called. It reports whether the event is what it waits for.
+func (c *confirmations) add(f func(cytube.Event) bool) (remove func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.waiting == nil {
-		c.waiting = map[*func(cytube.Event)]struct{}{}
+		c.waiting = map[*func(cytube.Event) bool]struct{}{}
 	}
 	c.waiting[&f] = struct{}{}
 	return func() {
@@ -160,13 +163,16 @@ func (c *confirmations) add(f func(cytube.Event)) (remove func()) {
 	}
 }
 
-// offer calls those that wait. They do no I/O.
-func (c *confirmations) offer(event cytube.Event) {
+// offer calls those that wait, which do no I/O, and reports whether one has waited for this event.
+func (c *confirmations) offer(event cytube.Event) (awaited bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for f := range c.waiting {
-		(*f)(event)
+		if (*f)(event) {
+			awaited = true
+		}
 	}
+	return awaited
 }
 
 func (c *confirmations) len() int {
@@ -201,15 +207,18 @@ func refused(html string) (matched bool, err error) { return true, errors.New(cy
 // actAndWait sends a request and waits for its effect.
 func (h *Handler) actAndWait(ctx context.Context, send action, match matcher) error {
 	result := make(chan error, 1)
-	confirm := func(event cytube.Event) {
-		if matched, err := match(event); matched {
+	confirm := func(event cytube.Event) bool {
+		matched, err := match(event)
+		if matched {
 			select {
 			case result <- err:
 			default: // this is a second event that matches
 			}
 		}
+		return matched
 	}
-	defer h.confirmations.add(confirm)()
+	remove := h.confirmations.add(confirm)
+	defer remove()
 	if err := send(ctx); err != nil {
 		return err
 	}
@@ -219,9 +228,19 @@ func (h *Handler) actAndWait(ctx context.Context, send action, match matcher) er
 	case err := <-result:
 		return err
 	case <-ctx.Done():
+	}
+	remove() // what comes from now on is late
+	select {
+	case err := <-result:
+		return err
+	default:
 		return errUnconfirmed
 	}
 }
+
+// IsUnconfirmed reports whether an error means that something was requested and the server has not shown in time that
+// it was done: it may be done yet.
+func IsUnconfirmed(err error) bool { return errors.Is(err, errUnconfirmed) }
 
 // turn is had by one at a time of those who wait for effects that look alike, so that nobody takes the effect of what
 // somebody else does for that of its own.
