@@ -352,7 +352,9 @@ const (
 	OutcomeThrottled = "throttled" // too much at once: try again later
 	OutcomeDenied    = "denied"    // not granted, or the rank is too low
 	OutcomeInvalid   = "invalid"   // the request is not valid
-	OutcomeFailed    = "failed"    // the server refused it or did not confirm it
+	OutcomeFailed    = "failed"    // the server refused it, or the bot could not do it
+	// OutcomeUnconfirmed: the server has not shown in time that it was done. It may be done yet.
+	OutcomeUnconfirmed = "unconfirmed"
 )
 
 // PluginVerb is something that a plugin may be granted to do in the channel.

@@ -36,10 +36,13 @@ var (
 	ErrThrottled = errors.New("too much at once")
 	// ErrInvalid means that the request is not as it should be: a link that CyTube does not play, for example.
 	ErrInvalid = errors.New("not valid")
+	// ErrUnconfirmed means that the bot has asked the CyTube server for it, which has not shown in time that it was done:
+	// it may be done yet.
+	ErrUnconfirmed = errors.New("not confirmed")
 )
 
-// RequestError is what a request fails with that the bot has answered. errors.Is finds ErrNotGranted, ErrThrottled or
-// ErrInvalid in it, and none of them if the CyTube server has refused it or has not shown that it was done.
+// RequestError is what a request fails with that the bot has answered. errors.Is finds ErrNotGranted, ErrThrottled,
+// ErrInvalid or ErrUnconfirmed in it, and none of them if the CyTube server has refused it.
 type RequestError struct {
 	// What was requested, and Why it was not done, for people.
 	What, Why string
@@ -54,7 +57,7 @@ func (e *RequestError) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.What, e.kind, e.Why)
 }
 
-// Unwrap returns ErrNotGranted, ErrThrottled, ErrInvalid or nil.
+// Unwrap returns ErrNotGranted, ErrThrottled, ErrInvalid, ErrUnconfirmed or nil.
 func (e *RequestError) Unwrap() error { return e.kind }
 
 // Name returns the name of the channel, and Server its server's URL.
@@ -176,6 +179,7 @@ func (c *Channel) act(ctx context.Context, verb Verb, action Action) (bus.Plugin
 // outcomeErrors are the kinds of RequestErrors.
 var outcomeErrors = map[string]error{
 	bus.OutcomeThrottled: ErrThrottled, bus.OutcomeDenied: ErrNotGranted, bus.OutcomeInvalid: ErrInvalid,
+	bus.OutcomeUnconfirmed: ErrUnconfirmed,
 }
 
 // do sends a request to the bot and returns what became of it.

@@ -250,10 +250,14 @@ func TestRefusals(t *testing.T) {
 		if err == nil || errors.Is(err, plugin.ErrNotGranted) || !strings.Contains(err.Error(), "bob is the owner") {
 			return fmt.Errorf("kicking: %w", err)
 		}
+		if _, err := c.Add(ctx, "yt:abc"); !errors.Is(err, plugin.ErrUnconfirmed) {
+			return fmt.Errorf("adding: %w", err)
+		}
 		return nil
 	}, func(r *plugintest.Room) {
 		r.Deny("say", "the plugin has no grant")
 		r.Refuse(plugin.Kick, "bob is the owner")
+		r.LeaveUnconfirmed(plugin.PlaylistAdd)
 	})
 	answer.Expects("done")
 	room.Silent()

@@ -173,7 +173,10 @@ func (p *plugin) perform(
 		return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 	}
 	added, err := run(ctx)
-	if err != nil {
+	switch {
+	case command.IsUnconfirmed(err):
+		return bus.PluginOutcome{Outcome: bus.OutcomeUnconfirmed, Error: err.Error()}
+	case err != nil:
 		return *failed(err.Error())
 	}
 	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone, Item: added}

@@ -48,7 +48,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}, []string{"plugin"}),
 		requests: counter("rosey_bot_plugin_requests_total",
 			"Requests of plugins, by plugin, request (say, queue, act, state, hello, bye or other) and outcome: done, "+
-				"throttled, denied, invalid, failed, dropped or no_inbox.", "plugin", "request", "outcome"),
+				"throttled, denied, invalid, failed, unconfirmed, dropped or no_inbox.", "plugin", "request", "outcome"),
 		lines: counter("rosey_bot_plugin_lines_total", "Lines of plugins that were said.", "plugin"),
 		dropped: counter("rosey_bot_plugin_dropped_lines_total",
 			"Lines of plugins that were not said, by plugin and outcome: throttled or failed.", "plugin", "outcome"),

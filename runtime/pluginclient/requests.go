@@ -43,8 +43,8 @@ const (
 )
 
 var requestOutcomes = []string{
-	bus.OutcomeDone, bus.OutcomeThrottled, bus.OutcomeDenied, bus.OutcomeInvalid, bus.OutcomeFailed, requestDropped,
-	requestNoInbox,
+	bus.OutcomeDone, bus.OutcomeThrottled, bus.OutcomeDenied, bus.OutcomeInvalid, bus.OutcomeFailed,
+	bus.OutcomeUnconfirmed, requestDropped, requestNoInbox,
 }
 
 // request is a request of a plugin.

@@ -29,7 +29,7 @@ func (r *Room) DenyOnce(what, why string) { r.setFault(what, &fault{why: why, on
 // Allow.
 func (r *Room) Away(what string) { r.setFault(what, &fault{away: true}) }
 
-// Allow ends what Deny, Away or Refuse began.
+// Allow ends what Deny, Away, Refuse or LeaveUnconfirmed began.
 func (r *Room) Allow(what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

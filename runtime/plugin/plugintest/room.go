@@ -264,7 +264,7 @@ func (r *Room) said(body []byte) bus.PluginOutcome {
 	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 }
 
-// refused returns what Refuse has set for a verb.
+// refused returns what Refuse or LeaveUnconfirmed has set for a verb.
 func (r *Room) refused(verb plugin.Verb) (answer bus.PluginOutcome, set bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -371,6 +371,15 @@ func (r *Room) Refuse(verb plugin.Verb, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answers[verb] = bus.PluginOutcome{Outcome: bus.OutcomeFailed, Error: why}
+}
+
+// LeaveUnconfirmed makes the bot answer from now on that the server has not shown in time that a verb was done. It is
+// not done.
+func (r *Room) LeaveUnconfirmed(verb plugin.Verb) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answers[verb] = bus.PluginOutcome{
+		Outcome: bus.OutcomeUnconfirmed, Error: "the server did not confirm it in time"}
 }
 
 // Now returns the time of the plugin's clock.

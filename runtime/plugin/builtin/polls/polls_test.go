@@ -290,6 +290,18 @@ func TestAWinnerThatCannotBeAddedIsTold(t *testing.T) {
 	}
 }
 
+// A server that is slow adds it later.
+func TestAWinnerThatComesLateIsNotCalledRefused(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	room.As("mod", plugin.Moderator).Says("!moviepoll")
+	room.Vote(1, 0)
+	room.LeaveUnconfirmed(plugin.PlaylistAdd)
+	room.Pass(2 * time.Minute)
+	room.Hears(`^🏆 Film of alice, nominated by alice, has won\. The channel has not shown yet that it was added\. ` +
+		`The link: ` + link("alice"))
+}
+
 // The bot lost the permission to close polls.
 func TestAPollThatCannotBeClosedCounts(t *testing.T) {
 	t.Parallel()

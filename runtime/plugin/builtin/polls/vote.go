@@ -332,10 +332,14 @@ func (v *votes) add(ctx context.Context, c *plugin.Channel, winner nomination) s
 		}
 		return fmt.Sprintf("🏆 %s, nominated by %s, is added to the playlist.", name, winner.By)
 	}
+	c.Log().WarnContext(ctx, "the winner of a vote was not added", "error", err)
+	if errors.Is(err, plugin.ErrUnconfirmed) {
+		return fmt.Sprintf("🏆 %s, nominated by %s, has won. The channel has not shown yet that it was added. The link: %s",
+			winner.name(), winner.By, winner.URL)
+	}
 	why := "the channel does not answer"
 	if refusal, refused := errors.AsType[*plugin.RequestError](err); refused {
 		why = plugin.OneLine(refusal.Why, maxTitle)
 	}
-	c.Log().WarnContext(ctx, "the winner of a vote could not be added", "error", err)
 	return fmt.Sprintf("🏆 %s has won, but could not be added: %s. The link: %s", winner.name(), why, winner.URL)
 }
