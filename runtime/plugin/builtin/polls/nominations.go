@@ -100,26 +100,44 @@ func (v *votes) nominate(ctx context.Context, c *plugin.Call) (plugin.Reply, err
 	case len(link) > maxLink || plugin.OneLine(link, maxLink) != link:
 		return plugin.Reply{}, plugin.Usage("expected a link of at most %d bytes", maxLink)
 	}
-	all, err := nominations(ctx, c.Channel)
-	if err != nil {
-		return plugin.Reply{}, err
-	}
-	most := c.Settings().Int(maxNominations)
-	if err := one.fits(all, most); err != nil {
-		return plugin.Reply{}, plugin.UsageError(err)
-	}
 	// The plugin itself adds the winner, so it is what counts whether that may add it, and not whether the person may.
 	if err := v.self.CheckAdd(ctx, link); err != nil {
 		return plugin.Reply{}, told(err)
 	}
+	most := c.Settings().Int(maxNominations)
+	count, err := v.addNomination(ctx, c.Channel, one, most)
+	if err != nil {
+		return plugin.Reply{}, err
+	}
+	return plugin.Text("%s nominates %s. %d of %d nominations.", one.By, one.name(), count, most), nil
+}
+
+// addNomination stores a nomination if it fits, and returns how many there are. Several at the same moment are counted
+// one after the other.
+func (v *votes) addNomination(
+	ctx context.Context, c *plugin.Channel, one nomination, most int,
+) (count int, err error) {
+	select {
+	case v.adding <- struct{}{}:
+		defer func() { <-v.adding }()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("waiting for other nominations: %w", context.Cause(ctx))
+	}
+	all, err := nominations(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	if err := one.fits(all, most); err != nil {
+		return 0, plugin.UsageError(err)
+	}
 	_, err = c.KV().SetIf(ctx, key(one.By), one, 0, plugin.Expires(nominationKept))
 	switch _, conflict := errors.AsType[*plugin.ConflictError](err); {
 	case conflict:
-		return plugin.Reply{}, plugin.Usage("you have nominated a film already: withdraw it first")
+		return 0, plugin.Usage("you have nominated a film already: withdraw it first")
 	case err != nil:
-		return plugin.Reply{}, err
+		return 0, err
 	}
-	return plugin.Text("%s nominates %s. %d of %d nominations.", one.By, one.name(), len(all)+1, most), nil
+	return len(all) + 1, nil
 }
 
 // fits returns why there cannot be one more nomination.

@@ -53,7 +53,7 @@ func New() *plugin.Plugin {
 			return nil
 		},
 	})
-	v := &votes{}
+	v := &votes{adding: make(chan struct{}, 1)}
 	p.OnStart(func(_ context.Context, c *plugin.Channel) error {
 		v.self = c
 		return nil

@@ -227,6 +227,142 @@ func TestAVoteWithoutAPollIsRemoved(t *testing.T) {
 	}
 }
 
+// answers gives a command whose answer has to wait for a request that is held back, and returns what became of it.
+func answers(says func() *plugintest.Answer) <-chan *plugintest.Answer {
+	answered := make(chan *plugintest.Answer, 1)
+	go func() { answered <- says() }()
+	return answered
+}
+
+// A request is done and its reply lost, or another process has begun a vote: what this process does not know blocked
+// every other vote until it was started again.
+func TestAStoredVoteThatTheProcessDoesNotKnowBlocksNoOther(t *testing.T) {
+	t.Parallel()
+	t.Run("another process has begun and ended one without a poll", func(t *testing.T) {
+		t.Parallel()
+		room := nominated(t, "alice", "bob")
+		mod := room.As("mod", plugin.Moderator)
+		room.Pass(2 * time.Second) // it has read that there is none
+		room.Store("vote", map[string]any{
+			"title": "x", "begun": room.Now().Unix(), "ends": room.Now().Add(time.Hour).Unix(),
+		})
+		mod.Says("!moviepoll").ExpectsWrong("runs already")
+		room.Pass(61 * time.Second)
+		mod.Says("!moviepoll").Expects("^Vote")
+	})
+	t.Run("it could not be removed", func(t *testing.T) {
+		t.Parallel()
+		room := nominated(t, "alice", "bob")
+		mod := room.As("mod", plugin.Moderator)
+		room.Pass(2 * time.Second)
+		room.Refuse(plugin.PollOpen, "not permitted")
+		room.Away("kv.delete")
+		mod.Says("!moviepoll")
+		room.Allow("act.poll.open")
+		room.Allow("kv.delete")
+		mod.Says("!moviepoll").ExpectsWrong("runs already")
+		room.Pass(61 * time.Second)
+		mod.Says("!moviepoll").Expects("^Vote")
+	})
+	t.Run("its last change was done and not confirmed", func(t *testing.T) {
+		t.Parallel()
+		room := nominated(t, "alice", "bob")
+		mod := room.As("mod", plugin.Moderator)
+		room.Pass(2 * time.Second)
+		looks := room.HoldBack("state.poll") // open looks whether a poll is open, and know which it is
+		answer := answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
+		looks.Await(1)
+		var stored map[string]any
+		if !room.Stored("vote", &stored) {
+			t.Fatal("the vote is not stored")
+		}
+		stored["known"], stored["opened"] = true, 1
+		room.Store("vote", stored)
+		looks.Release()
+		if one := <-answer; len(one.Lines) > 0 {
+			t.Errorf("answered %q", one.Text())
+		}
+		if room.Poll() == nil || room.Poll().Open {
+			t.Errorf("the poll %+v, want one that is closed", room.Poll())
+		}
+		room.Pass(2 * time.Minute)
+		room.Hears("^Another poll was opened")
+		room.Hears("^I have seen no votes")
+		mod.Says("!moviepoll").Expects("^Vote")
+	})
+}
+
+// Two processes of the plugin run, or one begins while the other ends.
+func TestAVoteOutlastsTheProcessThatBeganIt(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	room.As("mod", plugin.Moderator).Says("!moviepoll 5m")
+	room.Vote(1, 2)
+	var stored, alice, bob any
+	if !room.Stored("vote", &stored) || !room.Stored("nominee/alice", &alice) || !room.Stored("nominee/bob", &bob) {
+		t.Fatal("the vote is not stored")
+	}
+	other := plugintest.Open(t, polls.New(), plugintest.Stored("nominee/alice", alice),
+		plugintest.Stored("nominee/bob", bob))
+	other.Pass(2 * time.Second) // it has read that there is none
+	other.Store("vote", stored)
+	other.Polls(room.Poll())
+	other.Pass(5 * time.Minute)
+	other.Hears(`^📊 Film of bob 2, Film of alice 1$`)
+	other.Hears(`^🏆 .* nominated by bob`)
+}
+
+// No process runs that could give it up.
+func TestAVoteThatNobodyEndsIsNotStoredForEver(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	mod := room.As("mod", plugin.Moderator)
+	mod.Says("!moviepoll")
+	room.Away("state.poll")
+	room.Away("kv.delete")
+	room.Pass(time.Hour)
+	if room.Stored("vote", new(any)) {
+		t.Error("it is stored")
+	}
+	room.Allow("state.poll")
+	room.Allow("kv.delete")
+	room.ClosePoll()
+	room.Pass(time.Minute)
+	room.Silent()
+	mod.Says("!moviepoll").Expects("^Vote")
+}
+
+// The bot opens the poll of a vote, and then there is no vote.
+func TestAPollWithoutAVoteStaysOpenForNobody(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	mod := room.As("mod", plugin.Moderator)
+	opens := room.HoldBack("act.poll.open")
+	answer := answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
+	opens.Await(1)
+	room.DenyOnce("state.poll", "away")
+	opens.Release()
+	if one := <-answer; !strings.Contains(one.Wrong, "away") {
+		t.Errorf("answered %+v", one)
+	}
+	if room.Poll().Open {
+		t.Error("the poll is open")
+	}
+
+	opens = room.HoldBack("act.poll.open")
+	answer = answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
+	opens.Await(1)
+	room.DenyOnce("state.poll", "away")
+	room.Refuse(plugin.PollClose, "not permitted")
+	opens.Release()
+	if one := <-answer; !strings.Contains(one.Wrong, "the poll is open, but its votes do not count") {
+		t.Errorf("answered %+v", one)
+	}
+	room.Allow("act.poll.close")
+	mod.Says("!endpoll").Expects("Film of alice")
+	mod.Says("!moviepoll").Expects("^Vote")
+}
+
 func TestATieIsDrawn(t *testing.T) {
 	t.Parallel()
 	won := map[string]bool{}
@@ -356,5 +492,33 @@ func TestNominations(t *testing.T) {
 	dave.Says("!nominate yt:d").ExpectsWrong("10 films are nominated already")
 	if lines := mod.Says("!nominations").Expects("user9").Lines; len(lines) != 3 {
 		t.Errorf("%d lines: %q", len(lines), lines)
+	}
+}
+
+// Several people nominate a film at the same moment, while there is room for one.
+func TestNoMoreAreNominatedAtTheSameMomentThanMayBe(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, polls.New(), plugintest.Setting("maxNominations", "2"))
+	room.As("alice", plugin.Registered).Says("!nominate " + link("alice")).Expects("1 of 2")
+	checks := room.HoldBack("act.playlist.add")
+	var waiting []<-chan *plugintest.Answer
+	for _, name := range []string{"bob", "carol", "dave"} {
+		waiting = append(waiting, answers(func() *plugintest.Answer {
+			return room.As(name, plugin.Registered).Says("!nominate " + link(name))
+		}))
+	}
+	checks.Await(len(waiting))
+	checks.Release()
+	nominated := 0
+	for _, answer := range waiting {
+		if one := <-answer; one.Wrong == "" {
+			one.Expects("2 of 2")
+			nominated++
+		} else if one.Wrong != "2 films are nominated already" {
+			t.Errorf("answered %+v", one)
+		}
+	}
+	if nominated != 1 {
+		t.Errorf("%d people have nominated a film, want 1", nominated)
 	}
 }

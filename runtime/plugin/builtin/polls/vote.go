@@ -23,6 +23,9 @@ const (
 	maxOpening = time.Minute
 	// maxLate is how long after its end a vote is given up whose poll cannot be seen or closed.
 	maxLate = 10 * time.Minute
+	// readInterval is how often the stored vote is read while this process knows of none: another process may have begun
+	// one, and ended.
+	readInterval = time.Minute
 	// maxMissing is how long the channel may show no poll: when the bot joins, it comes a little later.
 	maxMissing = 10 * time.Second
 )
@@ -42,6 +45,11 @@ type vote struct {
 // is reports whether a poll is that of the vote.
 func (v vote) is(one *poll) bool { return isSame(&poll{Opened: v.Opened, Title: v.Title}, one) }
 
+// expires makes the key of the vote vanish when it would have been given up for long, also if no process runs.
+func (v vote) expires(now time.Time) plugin.Option {
+	return plugin.Expires(time.Unix(v.Ends, 0).Sub(now) + 2*maxLate)
+}
+
 // running is the vote that runs.
 type running struct {
 	vote
@@ -58,8 +66,10 @@ type votes struct {
 	self *plugin.Channel // of no call
 
 	mu      sync.Mutex
-	loaded  bool     // what was stored before this process began is known
-	current *running // nil: none
+	read    time.Time // when the stored vote was read last; zero: it is to be read
+	current *running  // nil: none
+	// adding is taken by who adds a nomination, so that nobody else does between their counting and storing.
+	adding chan struct{}
 
 	// These are tick's alone.
 	retry  time.Time
@@ -100,30 +110,66 @@ func (v *votes) start(ctx context.Context, c *plugin.Call) (plugin.Reply, error)
 	}, nil
 }
 
-// begin stores a vote and opens its poll.
+// begin stores a vote and opens its poll. A request that fails may have been done all the same: then what is stored is
+// read again, and the vote is adopted if its poll is known, and forgotten otherwise.
 func (v *votes) begin(ctx context.Context, c *plugin.Channel, one vote) error {
-	revision, err := c.KV().SetIf(ctx, voteKey, one, 0)
-	if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
-		return plugin.Usage("a vote on the nominations runs already")
-	} else if err != nil {
+	revision, err := c.KV().SetIf(ctx, voteKey, one, 0, one.expires(c.Now()))
+	if err != nil {
+		v.readAgain()
+		if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
+			return plugin.Usage("a vote on the nominations runs already")
+		}
 		return err
 	}
 	wanted := newPoll{title: one.Title}
 	for _, film := range one.Films {
 		wanted.options = append(wanted.options, film.option())
 	}
-	err = wanted.open(ctx, c)
-	if err == nil {
-		revision, err = v.know(ctx, c, &one, revision)
+	if err := wanted.open(ctx, c); err != nil {
+		return errors.Join(err, v.undo(ctx, c, revision))
 	}
+	known, err := v.know(ctx, c, &one, revision)
 	if err != nil {
-		// Without a poll there is no vote. ctx may be what has ended.
-		return errors.Join(err, plugin.IgnoreConflict(c.KV().DeleteIf(context.WithoutCancel(ctx), voteKey, revision)))
+		return errors.Join(v.closeAgain(ctx, err), v.undo(ctx, c, revision))
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.loaded, v.current = true, &running{vote: one, revision: revision}
+	if v.current == nil || v.current.revision != known { // tick may have read it already
+		v.current = &running{vote: one, revision: known}
+	}
 	return nil
+}
+
+// undo removes a vote without a poll. ctx may be what has ended.
+func (v *votes) undo(ctx context.Context, c *plugin.Channel, revision plugin.Revision) error {
+	err := c.KV().DeleteIf(context.WithoutCancel(ctx), voteKey, revision)
+	if err != nil {
+		v.readAgain()
+	}
+	return plugin.IgnoreConflict(err)
+}
+
+// readAgain makes tick read what is stored.
+func (v *votes) readAgain() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.read = time.Time{}
+}
+
+// errReplaced means that the poll of the vote is not there any more.
+var errReplaced = plugin.Usage("somebody else has opened a poll meanwhile")
+
+// closeAgain closes the poll that was opened just now for a vote that cannot begin, and returns what the moderator is
+// told. The call may be over, so it is not because of the call.
+func (v *votes) closeAgain(ctx context.Context, why error) error {
+	if errors.Is(why, errReplaced) {
+		return why
+	}
+	if err := v.self.Act(context.WithoutCancel(ctx), plugin.PollClose, plugin.Action{}); err != nil {
+		v.self.Log().WarnContext(ctx, "a poll was opened for a vote that could not begin", "error", errors.Join(why, err))
+		return plugin.Usage("the poll is open, but its votes do not count, and I cannot close it: close it first")
+	}
+	return why
 }
 
 // know stores which poll of the channel is that of the vote, which was opened just now.
@@ -133,16 +179,12 @@ func (v *votes) know(
 	state, err := c.State(ctx, plugin.Polls)
 	switch {
 	case err != nil:
-		return revision, told(err)
+		return 0, told(err)
 	case state.Poll == nil || !strings.EqualFold(state.Poll.Initiator, state.Self):
-		return revision, plugin.Usage("somebody else has opened a poll meanwhile")
+		return 0, errReplaced
 	}
 	one.Title, one.Opened, one.Known = state.Poll.Title, state.Poll.Opened, true
-	known, err := c.KV().SetIf(ctx, voteKey, *one, revision)
-	if err != nil {
-		return revision, err
-	}
-	return known, nil
+	return c.KV().SetIf(ctx, voteKey, *one, revision, one.expires(c.Now()))
 }
 
 // tick looks at the poll of the vote.
@@ -219,12 +261,12 @@ func (v *votes) follow(ctx context.Context, c *plugin.Channel, one *running, now
 	return v.end(ctx, c, one, "")
 }
 
-// load returns the vote that runs, also one that ran when the plugin ended. Nil: none.
+// load returns the vote that runs, also one that another process has begun. Nil: none.
 func (v *votes) load(ctx context.Context, c *plugin.Channel) (*running, error) {
 	v.mu.Lock()
-	one, loaded := v.current, v.loaded
+	one, read := v.current, v.read
 	v.mu.Unlock()
-	if loaded {
+	if one != nil || !read.IsZero() && c.Now().Sub(read) < readInterval {
 		return one, nil
 	}
 	var none *running
@@ -241,11 +283,9 @@ func (v *votes) load(ctx context.Context, c *plugin.Channel) (*running, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.loaded {
-		v.loaded = true
-		if one.revision != 0 {
-			v.current = one
-		}
+	v.read = c.Now()
+	if v.current == nil && one.revision != 0 {
+		v.current = one
 	}
 	return v.current, nil
 }
@@ -258,7 +298,7 @@ func (v *votes) forget(ctx context.Context, c *plugin.Channel, one *running) err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.loaded = true
+	v.read = c.Now()
 	if v.current == one {
 		v.current = nil
 	}
