@@ -117,6 +117,20 @@ func TestWhatIsRefusedDoesNotCount(t *testing.T) {
 	alice.Says("!request yt:a").Expects("^Added")
 }
 
+// Whoever chooses a link that the server looks up slowly must not add without limits.
+func TestWhatComesLateDoesNotPassTheLimits(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, playlist.New(), plugintest.Setting("maxWaiting", "1"))
+	alice := room.As("alice", 1)
+	room.LeaveUnconfirmed(plugin.PlaylistAdd)
+	alice.Says("!request yt:a").Expects("^The channel has not shown yet that it was added")
+	alice.Says("!request yt:b").ExpectsWrong("at most 1")
+	room.Allow("act.playlist.add")
+	alice.Says("!request yt:b").ExpectsWrong("at most 1")
+	room.Pass(time.Hour)
+	alice.Says("!request yt:b").Expects("^Added")
+}
+
 // A database that is away must not let people add without limits.
 func TestNothingIsAddedWithoutTheLimits(t *testing.T) {
 	t.Parallel()

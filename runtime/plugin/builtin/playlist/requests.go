@@ -68,7 +68,10 @@ func add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 			c.Log().WarnContext(ctx, "what became of a request is not noted", "error", noteErr)
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, plugin.ErrUnconfirmed):
+		return plugin.Text("The channel has not shown yet that it was added: it may come later."), nil
+	case err != nil:
 		return plugin.Reply{}, refusal(err)
 	}
 	return plugin.Text("Added %s", describe(item)), nil
@@ -116,7 +119,8 @@ func reserve(ctx context.Context, c *plugin.Call) error {
 func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout) // also if the call's time is over
 	defer cancel()
-	_, refused := errors.AsType[*plugin.RequestError](problem)
+	_, answered := errors.AsType[*plugin.RequestError](problem)
+	refused := answered && !errors.Is(problem, plugin.ErrUnconfirmed)
 	isMeant := func(one request) bool { return one.Call == c.ID }
 	switch {
 	case refused || errors.Is(problem, plugin.ErrAbsent):
