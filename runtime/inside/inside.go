@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 )
 
@@ -23,25 +24,37 @@ func Refuse(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// sharedAddresses are those between a provider and its customers (RFC 6598). Some clusters use them for pods.
-var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
-
-// Is reports whether an address with a port is on this machine or in a private network. What is no address is.
+// Is reports whether an address with a port is on this machine, in a private network, or in one that is not part of the
+// Internet for another reason. What is no address is.
 func Is(address string) bool {
 	parsed, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return true
 	}
 	ip := translated(parsed.Addr().Unmap().WithZone(""))
-	return !ip.IsGlobalUnicast() || ip.IsPrivate() || sharedAddresses.Contains(ip) || localTranslation.Contains(ip)
+	return !ip.IsGlobalUnicast() || ip.IsPrivate() ||
+		slices.ContainsFunc(special, func(network netip.Prefix) bool { return network.Contains(ip) })
 }
 
-var (
-	// translation is where IPv6 networks reach IPv4 addresses, public and private ones (NAT64, RFC 6052), and
-	// localTranslation the same with a prefix of the network's own (RFC 8215).
-	translation      = netip.MustParsePrefix("64:ff9b::/96")
-	localTranslation = netip.MustParsePrefix("64:ff9b:1::/48")
-)
+// special are networks that netip does not tell from those of the Internet.
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),     // this host, on some systems (RFC 1122)
+	netip.MustParsePrefix("100.64.0.0/10"), // between a provider and its customers (RFC 6598); pods of some clusters
+	netip.MustParsePrefix("192.0.0.0/24"),  // of protocols (RFC 6890); Oracle's cloud has credentials there
+	netip.MustParsePrefix("198.18.0.0/15"), // benchmarks inside a network (RFC 2544); pods of our local clusters
+	netip.MustParsePrefix("240.0.0.0/4"),   // reserved, and used inside by some networks (RFC 1112)
+	// Azure's own service for each virtual machine, which pods reach too. The address looks like a public one.
+	netip.MustParsePrefix("168.63.129.16/32"),
+	netip.MustParsePrefix("fec0::/10"), // private, formerly (RFC 3879); QEMU's network for its user
+	// The others have an IPv4 address inside, public or private.
+	netip.MustParsePrefix("::/96"),          // IPv4-compatible (RFC 4291)
+	netip.MustParsePrefix("64:ff9b:1::/48"), // NAT64 with a prefix of the network's own (RFC 8215)
+	netip.MustParsePrefix("2001::/32"),      // Teredo (RFC 4380)
+	netip.MustParsePrefix("2002::/16"),      // 6to4 (RFC 3056)
+}
+
+// translation is where IPv6 networks reach IPv4 addresses, public and private ones (NAT64, RFC 6052).
+var translation = netip.MustParsePrefix("64:ff9b::/96")
 
 // translated returns the IPv4 address that an IPv6 address stands for, and else the address.
 func translated(ip netip.Addr) netip.Addr {

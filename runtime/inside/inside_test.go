@@ -23,3 +23,20 @@ func TestInsideAddresses(t *testing.T) {
 		}
 	}
 }
+
+// Some addresses look like public ones and lead to what only this machine reaches, or have a private address inside.
+func TestNoSpecialNetworkIsTakenForTheInternet(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"0.1.2.3:80": true, "192.0.0.192:80": true, "198.18.0.1:80": true, "198.19.255.255:80": true, "240.0.0.1:80": true,
+		"168.63.129.16:80": true, "[fec0::3]:80": true, "[::10.0.0.1]:80": true, "[2002:a00:1::1]:80": true,
+		"[2001:0:a00:1::f5ff:fffe]:80": true, "[::ffff:168.63.129.16]:80": true, "[64:ff9b::168.63.129.16]:80": true,
+		// Their neighbours are part of the Internet.
+		"1.0.0.1:80": false, "192.0.1.1:80": false, "198.17.255.255:80": false, "198.20.0.1:80": false,
+		"168.63.129.17:80": false, "[2001:1::1]:80": false, "[2001:db8::1]:80": false, "[2003::1]:80": false,
+	} {
+		if got := Is(address); got != want {
+			t.Errorf("%s: inside %t", address, got)
+		}
+	}
+}

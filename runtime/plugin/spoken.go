@@ -4,7 +4,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
-	"unicode/utf8"
 
 	"rosey.dev/rosey/runtime/status"
 )
@@ -60,24 +59,34 @@ const prefixes = `!/.,;?$%&+-~=|\^<>`
 
 // LooksLikeCommand reports whether a line may be a command of the server, of this bot, whatever its prefix is, or of
 // another bot: it begins with "/" or "!", or with other such punctuation and a letter.
-func LooksLikeCommand(line string) bool {
-	first, size := utf8.DecodeRuneInString(line)
-	switch {
-	case line == "" || !strings.ContainsRune(prefixes, first):
-		return false
-	case first == '/' || first == '!':
-		return true
+func LooksLikeCommand(line string) bool { return commandPrefix(line) > 0 }
+
+// commandPrefix returns how many bytes at the beginning of a line make it look like a command. 0: it does not. It reads
+// a run of punctuation once, however long: who writes the text chooses that.
+func commandPrefix(line string) (length int) {
+	for i, r := range line {
+		switch {
+		case strings.ContainsRune(prefixes, r):
+			if r == '/' || r == '!' {
+				length = i + 1
+			}
+		case i > 0 && unicode.IsLetter(r):
+			return i
+		default:
+			return length
+		}
 	}
-	next, _ := utf8.DecodeRuneInString(line[size:])
-	return unicode.IsLetter(next) || strings.ContainsRune(prefixes, next) && LooksLikeCommand(line[size:])
+	return length
 }
 
 // withoutPrefix returns a line without what makes it look like a command.
 func withoutPrefix(line string) string {
-	line = strings.TrimSpace(line)
-	for LooksLikeCommand(line) {
-		_, size := utf8.DecodeRuneInString(line)
-		line = strings.TrimSpace(line[size:])
+	for {
+		line = strings.TrimSpace(line)
+		length := commandPrefix(line)
+		if length == 0 {
+			return line
+		}
+		line = line[length:]
 	}
-	return line
 }
