@@ -100,12 +100,19 @@ func (s *session) onChatMessage(ctx context.Context, line cytube.ChatMessage, no
 	switch {
 	case !s.joined && line.HTML == "":
 	case !s.joined:
-		// The bot's name in the channel is not known yet, but the name with which it is about to log in is.
-		own := s.config.Account != nil && strings.EqualFold(line.User, s.config.Account.Username)
-		s.speaker.Replayed(line, own)
-	case s.room.IsMe(line.User):
+		s.speaker.Replayed(line, s.isOwn(line.User))
+	case s.isOwn(line.User):
 		s.speaker.HeardOwn(line)
 	}
+}
+
+// isOwn reports whether a name is the bot's. Before it has joined, its name there is not known yet, but the one with
+// which it logs in is.
+func (s *session) isOwn(name string) bool {
+	if s.joined {
+		return s.room.IsMe(name)
+	}
+	return s.config.Account != nil && strings.EqualFold(name, s.config.Account.Username)
 }
 
 // isPseudoUser reports whether a line is the server's own, from a pseudo-user like "[server]". Names of users have no

@@ -132,7 +132,7 @@ const (
 )
 
 // feedEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
-// Event, Replayed and the position are additions.
+// Event, Own, Replayed and the position are additions.
 type feedEvent struct {
 	Event   string `json:"event"`
 	Server  string `json:"server"`
@@ -151,6 +151,8 @@ type feedEvent struct {
 	Count    *int       `json:"count,omitempty"`
 	// Timestamp is the event's own time in Unix seconds, or the time of its arrival if it has none.
 	Timestamp int64 `json:"timestamp"`
+	// Own marks a line that the bot has said.
+	Own bool `json:"own,omitempty"`
 	// Replayed marks a line that the server repeats to a client that joins.
 	Replayed bool `json:"replayed,omitempty"`
 	// PlatformData is what CyTube sent, without private keys.
@@ -197,7 +199,9 @@ func (s *session) publishToFeed(received cytube.ReceivedEvent) {
 		return
 	}
 	event.Server, event.Channel = s.config.Channel.Server, s.config.Channel.Name
-	event.Replayed = !s.joined && event.Event == eventMessage
+	if event.Event == eventMessage {
+		event.Own, event.Replayed = s.isOwn(event.User), !s.joined
+	}
 	if event.Timestamp == 0 {
 		event.Timestamp = received.At.Unix()
 	}

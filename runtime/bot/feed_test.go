@@ -78,8 +78,13 @@ func TestFeed(t *testing.T) {
 		}
 	}
 	r.say("alice", "hello")
-	if event := nextEvent(t, watching, "message"); event["content"] != "hello" || event["replayed"] != nil {
+	event := nextEvent(t, watching, "message")
+	if event["content"] != "hello" || event["replayed"] != nil || event["own"] != nil {
 		t.Errorf("line %v", event)
+	}
+	must(t, r.channel.Inject("Rosey", `42["chatMsg",{"username":"Rosey","msg":"hello","meta":{},"time":1795421885821}]`))
+	if event := nextEvent(t, watching, "message"); event["own"] != true {
+		t.Errorf("line of the bot %v", event)
 	}
 	_, err := r.channel.PM("alice", "Rosey", "my secret")
 	must(t, err)

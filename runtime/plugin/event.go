@@ -25,6 +25,8 @@ type Event struct {
 	Text, HTML string
 	// At is when it happened, in whole seconds.
 	At time.Time
+	// IsOwn is true for a line of the bot, by whichever plugin.
+	IsOwn bool
 	// Replayed is true for a line that was said before the bot joined: the server repeats the last ones.
 	Replayed bool
 	// Data is what CyTube sent, without what is private. Its form is that of the event of this name there.
@@ -54,6 +56,7 @@ type feedEvent struct {
 		Rank float64 `json:"rank"`
 	} `json:"user_data"`
 	Timestamp    int64           `json:"timestamp"` // Unix seconds
+	Own          bool            `json:"own"`
 	Replayed     bool            `json:"replayed"`
 	PlatformData json.RawMessage `json:"platform_data"`
 }
@@ -65,8 +68,8 @@ func (r *runner) newEvent(data []byte) (*Event, error) {
 	}
 	return &Event{
 		Channel: r.channel, Name: payload.Event, User: User{Name: payload.User, Rank: payload.UserData.Rank},
-		Text: payload.Text, HTML: payload.Content, At: time.Unix(payload.Timestamp, 0).UTC(), Replayed: payload.Replayed,
-		Data: payload.PlatformData,
+		Text: payload.Text, HTML: payload.Content, At: time.Unix(payload.Timestamp, 0).UTC(), IsOwn: payload.Own,
+		Replayed: payload.Replayed, Data: payload.PlatformData,
 	}, nil
 }
 

@@ -62,7 +62,11 @@ func (p Person) GoesAway() {
 // Writes makes the person write a line in the chat that is no command. The plugin gets the event.
 func (p Person) Writes(text string) {
 	p.room.t.Helper()
-	p.room.Event(plugin.Message, map[string]any{"user": p.user.Name, "text": text, "content": text})
+	fields := map[string]any{"user": p.user.Name, "text": text, "content": text}
+	if p.user.Name == BotName {
+		fields["own"] = true
+	}
+	p.room.Event(plugin.Message, fields)
 }
 
 // Event sends an event of the feed to the plugin, with the fields of its payload.

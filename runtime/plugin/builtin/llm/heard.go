@@ -72,7 +72,7 @@ func (s *speaker) hear(ctx context.Context, e *plugin.Event) error {
 		return nil
 	}
 	self := s.look(ctx, e.Channel)
-	said := line{who: e.User.Name, text: e.Text, isOwn: strings.EqualFold(e.User.Name, self)}
+	said := line{who: e.User.Name, text: e.Text, isOwn: e.IsOwn}
 	before := s.heard.last(e.Settings().Int(contextLines))
 	s.heard.add(said)
 	if said.isOwn || e.Replayed || !s.isMeant(e, self) || !s.mayAnswer(e) {

@@ -28,6 +28,8 @@ const (
 
 // game is the trivia of the channel. What is said in a round is said by tick alone, so that it stays in order.
 type game struct {
+	library *library
+
 	mu    sync.Mutex
 	round *round
 	lines []string // that are to be said
@@ -132,9 +134,9 @@ func (g *game) answer(name, text string, now time.Time) (runs, isRight bool) {
 	return true, true
 }
 
-// heard takes a line of the chat as an answer.
+// heard takes a line of the chat as an answer. What the bot says, for another plugin also, is none.
 func (g *game) heard(_ context.Context, e *plugin.Event) error {
-	if e.Replayed || e.User.Name == "" || isCommand(e.Text) {
+	if e.Replayed || e.IsOwn || e.User.Name == "" || isCommand(e.Text) {
 		return nil
 	}
 	g.answer(e.User.Name, e.Text, e.Now())

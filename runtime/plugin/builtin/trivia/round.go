@@ -82,6 +82,7 @@ func (r *round) step(now time.Time) []string {
 }
 
 func (r *round) ask() []string {
+	r.questions[r.at].choices = slices.Clone(r.current().choices) // the library has the question too
 	shuffle(r.current().choices)
 	r.open, r.said, r.hints, r.gone, r.tried = true, time.Time{}, 0, nil, map[string]bool{}
 	return r.question()

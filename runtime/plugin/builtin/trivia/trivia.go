@@ -33,7 +33,7 @@ const (
 func New() *plugin.Plugin {
 	p := plugin.New("trivia", Version)
 	declareSettings(p)
-	g := &game{asked: map[string]int{}}
+	g := &game{asked: map[string]int{}, library: newLibrary()}
 	p.Command(plugin.Command{
 		Name: "trivia", Aliases: []string{"quiz"}, Usage: "start [n] [category] | stop | skip | score [user] | top",
 		Cooldown: plugin.Cooldown{User: 2 * time.Second},
@@ -137,11 +137,11 @@ func (g *game) start(ctx context.Context, c *plugin.Call, args string) (plugin.R
 	if _, running := g.now(); running {
 		return plugin.Reply{}, errRuns
 	}
-	all, err := load(settings.Text(directory), settings.Each(ownQuestions))
+	all, isNew, err := g.library.load(ctx, c.Now(), settings.Text(directory), settings.Each(ownQuestions))
 	if err != nil {
 		return plugin.Reply{}, err
 	}
-	if all.leftOut > 0 {
+	if isNew && all.leftOut > 0 {
 		c.Log().WarnContext(ctx, "questions are left out", "count", all.leftOut, "first", all.why)
 	}
 	meant := inCategory(all.all, category)

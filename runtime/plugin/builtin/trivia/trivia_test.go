@@ -110,6 +110,40 @@ func TestAReplayedLineIsNoAnswer(t *testing.T) {
 	room.Hears(`^✅ carol: `)
 }
 
+// Asked by somebody, the bot says what would be the answer, for another plugin.
+func TestTheBotsOwnLineIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, trivia.New(), numbered(2))
+	alice := room.As("alice", plugin.Registered)
+	alice.Says("!trivia start 2")
+	number := asked(room, 1, 2)
+	room.As(plugintest.BotName, plugin.Moderator).Writes("answer " + number)
+	room.As("carol", plugin.Guest).Writes("answer " + number)
+	closed(t, alice)
+	room.Pass(tick)
+	room.Hears(`^✅ carol: `)
+}
+
+// Whoever names no category has nothing read: it may be 50 MiB, and they may ask as often as they are answered.
+func TestAWrongCategoryDoesNotHaveTheDirectoryReadEachTime(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	write := func(name string) {
+		if err := os.WriteFile(filepath.Join(path, name), []byte("A cat?|yes"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("animals.txt")
+	room := plugintest.Open(t, trivia.New(), plugintest.Setting("directory", path))
+	alice := room.As("alice", plugin.Registered)
+	alice.Says("!trivia start cars").ExpectsWrong(`expected one of animals$`)
+	write("cars.txt")
+	room.Pass(9 * time.Second)
+	alice.Says("!trivia start cars").ExpectsWrong(`expected one of animals$`)
+	room.Pass(time.Second)
+	alice.Says("!trivia start cars").Expects(`\(cars\)`)
+}
+
 func TestWhoMayStopARound(t *testing.T) {
 	t.Parallel()
 	room := plugintest.Open(t, trivia.New(), numbered(9), plugintest.Setting("startRank", "0"))
@@ -233,7 +267,6 @@ func TestFilesAreBounded(t *testing.T) {
 	alice.Says("!trivia stop")
 	room.Pass(pause)
 
-	// The directory is read at each round.
 	room = plugintest.Open(t, trivia.New(), directory(t, nil))
 	room.As("alice", plugin.Registered).Says("!trivia start").ExpectsWrong("there are no questions")
 }
