@@ -106,22 +106,51 @@ func (c *component) followUsers(ctx context.Context, server *natsserver.Server, 
 		<-ctx.Done()
 		return nil
 	}
-	reader := config.NewLiveReader(c.config)
+	followed, told := c.newFollowedUsers(server, users), ""
 	for backoff.Sleep(ctx, usersInterval) {
-		live, inForce, changed, _ := reader.Read() // what is wrong with a file, the bot reports
-		if !inForce || !changed {
-			continue
-		}
-		next, err := c.configureUsers(users, foreignPlugins(live))
-		if err == nil {
-			err = server.SetUsers(next.all())
-		}
-		if err != nil {
+		err := followed.look()
+		switch {
+		case err != nil && err.Error() != told: // once, although each look tries again
 			c.log.ErrorContext(ctx, "[NATS] plugins keep the permissions that they had", "error", err)
-			continue
+			told = err.Error()
+		case err == nil && told != "":
+			c.log.InfoContext(ctx, "[NATS] plugins have the permissions of the list again")
+			told = ""
 		}
-		users = next
 	}
+	return nil
+}
+
+// followedUsers are the users of a server that follow the list of plugins.
+type followedUsers struct {
+	component *component
+	server    *natsserver.Server
+	reader    *config.LiveReader
+	users     natsUsers
+	// pending is true while the list is in force and the users do not have its permissions yet.
+	pending bool
+}
+
+func (c *component) newFollowedUsers(server *natsserver.Server, users natsUsers) *followedUsers {
+	return &followedUsers{component: c, server: server, reader: config.NewLiveReader(c.config), users: users}
+}
+
+// look gives the users the permissions of the list if they may not have them yet. After an error they have those that
+// they had, and the next look tries again.
+func (f *followedUsers) look() error {
+	live, inForce, changed, _ := f.reader.Read() // what is wrong with a file, the bot reports
+	f.pending = f.pending || changed
+	if !inForce || !f.pending {
+		return nil
+	}
+	next, err := f.component.configureUsers(f.users, foreignPlugins(live))
+	if err == nil {
+		err = f.server.SetUsers(next.all())
+	}
+	if err != nil {
+		return err
+	}
+	f.users, f.pending = next, false
 	return nil
 }
 
