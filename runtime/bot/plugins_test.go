@@ -219,8 +219,9 @@ func TestPluginsAreFoundCalledAndAudited(t *testing.T) {
 		got["call"] != call.ID || got["result"] != "success" || got["said"] != "rolled 2d6" {
 		t.Errorf("audit %v", got)
 	}
-	if said := actions[1].Payload["said"]; said != "to bob (10 characters)" {
-		t.Errorf("the audit of a private answer has %q", said)
+	if got := actions[1].Payload; got["username"] != "bob" || got["command"] != "dice.roll" ||
+		got["args"] != "(3 characters)" || got["said"] != "to bob (10 characters)" {
+		t.Errorf("the audit of a private call %v", got)
 	}
 	reply, err := r.nats.Client().Request(prefix+".channel.movienight.commands", nil, 10*time.Second)
 	must(t, err)
@@ -261,6 +262,48 @@ func TestArgumentsOfPrivateCommandsAreNotStored(t *testing.T) {
 	must(t, r.stop())
 	if r.log.count("swordfish") > 0 {
 		t.Error("the log has the argument")
+	}
+}
+
+// TestPrivateMessagesToPluginsAreNeitherPublishedNorLogged has plugins answer them, and repeat them in errors.
+func TestPrivateMessagesToPluginsAreNeitherPublishedNorLogged(t *testing.T) {
+	r := newPluginRig(t, config.Plugin{Name: "dice"})
+	p := r.plug("dice", "one", bus.PluginCommand{Name: "ask"})
+	codes := []string{"", bus.CodeUsage, "500"}
+	p.does(func(m *nats.Msg, call bus.PluginCall) {
+		code := codes[len(p.called())-1]
+		if code == "" {
+			p.respond(m, bus.PluginReply{Lines: []string{call.Args + "!"}, To: bus.ViaPM})
+			return
+		}
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{
+			micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {"no " + call.Args},
+		}})
+	})
+	r.startJoined()
+	r.awaitPlugin("dice", status.ReasonReady, "")
+	for i, problem := range []any{nil, "wrong arguments", "the plugin answered with an error"} {
+		_, err := r.channel.PM("bob", "Rosey", "!ask swordfish")
+		must(t, err)
+		var actions []received
+		r.eventually("the audit", func() bool { actions = r.service.on(bus.ActionPMCommand); return len(actions) == i+1 })
+		got := actions[i].Payload
+		if got["username"] != "bob" || got["command"] != "dice.ask" || got["args"] != "(9 characters)" ||
+			got["error"] != problem || strings.Contains(fmt.Sprint(got), "swordfish") {
+			t.Errorf("audit %v, want the error %v", got, problem)
+		}
+	}
+	for _, want := range []string{"swordfish!", "!ask: no swordfish"} {
+		if !slices.Contains(r.pms("bob"), want) {
+			t.Errorf("bob got %q, want %q", r.pms("bob"), want)
+		}
+	}
+	if report := r.awaitPlugin("dice", status.ReasonReady, ""); strings.Contains(report.Message, "swordfish") {
+		t.Errorf("the status has %q", report.Message)
+	}
+	must(t, r.stop())
+	if r.log.count("swordfish") > 0 {
+		t.Error("the log has the text of a private message")
 	}
 }
 

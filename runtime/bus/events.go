@@ -72,7 +72,7 @@ type StatusData struct {
 // PMCommandPayload is the body of ActionPMCommand: a user gave the bot a command by private message.
 type PMCommandPayload struct {
 	Username string `json:"username"`
-	// Command is the first word, Args the rest.
+	// Command is the first word, Args the rest. Of the arguments of a private call of a plugin it is only the length.
 	Command string `json:"command"`
 	Args    string `json:"args"`
 	// Result is "success" or "error". The Python bot also publishes an event with "pending" before; the service's

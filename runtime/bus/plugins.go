@@ -224,7 +224,8 @@ type PluginCommand struct {
 	TimeoutMS int `json:"timeout_ms,omitempty"`
 	// Via are the sources from which it can be called. Empty: ViaChat and ViaPM.
 	Via []string `json:"via,omitempty"`
-	// Private leaves its arguments out of the audit.
+	// Private leaves its arguments out of the audit also if it is given in the chat. Those of private messages never are
+	// in it.
 	Private bool `json:"private,omitempty"`
 }
 

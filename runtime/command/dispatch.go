@@ -180,13 +180,16 @@ func (n *names) prefix(e *entry) string {
 }
 
 // auditedArgs returns the part of the arguments that is published: of a private command of the bot the first word, and
-// of one of a plugin nothing.
+// nothing of a private one of a plugin, nor of any that a plugin gets in a private message, which is nobody else's
+// business.
 func (e *entry) auditedArgs(args string) string {
-	shown, hidden := "", args
+	isPrivate, shown, hidden := e.Private, "", args
 	if e.plugin == "" {
 		shown, hidden = cutWord(args)
+	} else if e.source == fromPM {
+		isPrivate = true
 	}
-	if !e.Private || hidden == "" {
+	if !isPrivate || hidden == "" {
 		return args
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s (%d characters)", shown, len([]rune(hidden))))

@@ -361,17 +361,22 @@ func TestWhatIsAuditedOfArguments(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		plugin, args, want string
+		source             source
 		private            bool
 	}{
-		{"", "alice a secret", "alice (8 characters)", true},
-		{"", "alice", "alice", true},
-		{"dice", "süß", "(3 characters)", true},
-		{"dice", "", "", true},
-		{"dice", "2d6", "2d6", false},
+		{"", "alice a secret", "alice (8 characters)", fromPM, true},
+		{"", "alice", "alice", fromPM, true},
+		{"", "alice a reason", "alice a reason", fromPM, false},
+		{"dice", "süß", "(3 characters)", fromChat, true},
+		{"dice", "", "", fromChat, true},
+		{"dice", "2d6", "2d6", fromChat, false},
+		{"dice", "2d6", "(3 characters)", fromPM, false},
+		{"dice", "", "", fromPM, false},
 	} {
-		e := &entry{plugin: test.plugin, command: command{PluginCommand: bus.PluginCommand{Private: test.private}}}
+		declared := bus.PluginCommand{Private: test.private}
+		e := &entry{plugin: test.plugin, command: command{PluginCommand: declared, source: test.source}}
 		if got := e.auditedArgs(test.args); got != test.want {
-			t.Errorf("%q of %q: %q, want %q", test.args, test.plugin, got, test.want)
+			t.Errorf("%q of %q by %s: %q, want %q", test.args, test.plugin, test.source, got, test.want)
 		}
 	}
 }

@@ -31,7 +31,8 @@ type Command struct {
 	Timeout time.Duration
 	// Via are the ways in which it can be called. Empty: both. By private message too it is called with the prefix.
 	Via []Via
-	// Private leaves the arguments of calls out of the bot's audit, for what should be stored nowhere, such as a password.
+	// Private leaves the arguments of calls out of the bot's audit also if they come from the chat. Those of private
+	// messages never are in it: of them it has only the length.
 	Private bool
 	// Examples are shown in the help, and run as tests.
 	Examples []Example

@@ -52,3 +52,16 @@ func auditedLines(to string, lines []string) string {
 	}
 	return text
 }
+
+// auditedProblem returns why a call failed, for the audit, the log and the status. What the plugin itself says about
+// arguments that the audit does not have can repeat them.
+func auditedProblem(one *call, failure *callError) string {
+	isPrivate := one.Command.Private || one.Via == bus.ViaPM
+	switch {
+	case isPrivate && failure.outcome == callUsage:
+		return "wrong arguments"
+	case isPrivate && failure.outcome == callFailed:
+		return "the plugin answered with an error"
+	}
+	return failure.Error()
+}

@@ -347,7 +347,7 @@ func (c *Client) finish(s *session, p *plugin, one *call, reply *bus.PluginReply
 		}
 		switch {
 		case failure != nil:
-			entry.problem = failure.Error()
+			entry.problem = auditedProblem(one, failure)
 		case !said.Success:
 			entry.problem = said.Error
 		}
@@ -376,10 +376,11 @@ func (c *Client) noteFailure(ctx context.Context, p *plugin, one *call, failure 
 	case callUsage, callLeft, callBusy: // nothing is wrong with the plugin
 		return
 	}
-	p.setFailure("the last call of " + one.Command.Name + " failed: " + failure.cause)
+	cause := auditedProblem(one, failure)
+	p.setFailure("the last call of " + one.Command.Name + " failed: " + cause)
 	if p.mayWarn() {
 		c.Log.WarnContext(ctx, "call of a plugin failed", "plugin", p.name, "command", one.Command.Name, "call", one.id,
-			"outcome", failure.outcome, "cause", failure.cause)
+			"outcome", failure.outcome, "cause", cause)
 	}
 }
 
