@@ -3,6 +3,8 @@ package pluginclient
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -45,13 +47,41 @@ func TestPluginsThatAreFoundTogetherDoNotOverwriteEachOther(t *testing.T) {
 		var finding sync.WaitGroup
 		for _, p := range c.all() {
 			one := Instance{ID: fmt.Sprint(round), Commands: []bus.PluginCommand{{Name: fmt.Sprint(p.name, round)}}}
-			finding.Go(func() { p.publish(t.Context(), map[string]Instance{one.ID: one}) })
+			finding.Go(func() { p.settle(t.Context(), map[string]Instance{one.ID: one}) })
 		}
 		finding.Wait()
 		for _, name := range names {
 			if typed, _ := c.Registry.Offered(name); len(typed) != 1 || typed[0] != fmt.Sprint(name, round) {
 				t.Fatalf("round %d: %s has %q", round, name, typed)
 			}
+		}
+	}
+}
+
+// In a rollout the old processes say bye at the moment at which the new one is found.
+func TestAByeAndALookAtOnceForgetNoProcessAndKeepNone(t *testing.T) {
+	t.Parallel()
+	p := newTestClient(t, "dice").find("dice")
+	for round := range 500 {
+		before, after := map[string]Instance{}, fmt.Sprint("new", round)
+		for i := range 8 {
+			id := fmt.Sprint("old", i)
+			before[id] = Instance{ID: id}
+		}
+		p.settle(t.Context(), maps.Clone(before))
+		p.mu.Lock()
+		p.left = map[string]bool{} // a look begins, and all answer
+		p.mu.Unlock()
+		answered := maps.Clone(before)
+		answered[after] = Instance{ID: after}
+		var all sync.WaitGroup
+		for id := range before {
+			all.Go(func() { p.bye(t.Context(), id) })
+		}
+		all.Go(func() { p.settle(t.Context(), answered) })
+		all.Wait()
+		if got := slices.Collect(maps.Keys(p.instances)); !slices.Equal(got, []string{after}) {
+			t.Fatalf("round %d: the processes are %q, want %q", round, got, after)
 		}
 	}
 }

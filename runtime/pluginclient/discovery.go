@@ -60,14 +60,19 @@ func (p *plugin) look(ctx context.Context) {
 	p.mu.Lock()
 	p.left = map[string]bool{}
 	p.mu.Unlock()
-	instances := discover(ctx, p.client.Conn, p.subjects, p.client.timings)
-	p.mu.Lock()
-	maps.DeleteFunc(instances, func(id string, _ Instance) bool { return p.left[id] }) // it answered before its bye
-	p.left = nil
-	p.mu.Unlock()
+	answered := discover(ctx, p.client.Conn, p.subjects, p.client.timings)
 	if ctx.Err() == nil {
-		p.publish(ctx, instances)
+		p.settle(ctx, answered)
 	}
+}
+
+// settle ends a look with the processes that have answered.
+func (p *plugin) settle(ctx context.Context, answered map[string]Instance) {
+	p.publish(ctx, func() (map[string]Instance, bool) {
+		maps.DeleteFunc(answered, func(id string, _ Instance) bool { return p.left[id] }) // it answered before its bye
+		p.left = nil
+		return answered, true
+	})
 }
 
 // Discover asks a plugin what it offers, and returns the processes that answer within two seconds, by their IDs.
@@ -85,31 +90,29 @@ func discover(ctx context.Context, conn *bus.Conn, subjects bus.PluginSubjects, 
 	return instances
 }
 
-// publish notes which processes answer, and what they offer.
-func (p *plugin) publish(ctx context.Context, instances map[string]Instance) {
-	before := p.offered().Available
-	p.client.metrics.setAvailable(p.name, len(instances))
-	if !p.setInstances(instances) {
+// publish notes which processes answer now, and what they offer. change is that of setInstances.
+func (p *plugin) publish(ctx context.Context, change func() (now map[string]Instance, isNews bool)) {
+	wasAvailable, changed := p.setInstances(change)
+	if !changed {
 		return
 	}
-	now := p.offered()
 	p.client.register()
+	p.mu.Lock()
+	isAvailable, instances, commands, problems := p.available, p.instances, len(p.commands), p.found
+	p.mu.Unlock()
 	log := p.client.Log
 	switch {
-	case now.Available:
+	case isAvailable:
 		version := ""
 		for _, one := range instances {
 			version = one.Version
 		}
 		log.InfoContext(ctx, "plugin found", "plugin", p.name, "processes", len(instances), "version", version,
-			"commands", len(now.Commands))
-		p.mu.Lock()
-		problems := p.found
-		p.mu.Unlock()
+			"commands", commands)
 		if len(problems) > 0 && p.mayWarn() {
 			log.WarnContext(ctx, "plugin offers what cannot be used", "plugin", p.name, "problems", problems)
 		}
-	case before:
+	case wasAvailable:
 		log.WarnContext(ctx, "plugin is away", "plugin", p.name)
 	}
 }
@@ -124,18 +127,15 @@ func (p *plugin) greeted() {
 
 // bye forgets a process of the plugin.
 func (p *plugin) bye(ctx context.Context, id string) {
-	p.mu.Lock()
-	p.saidHello = false
-	if len(p.left) < maxInstances && p.left != nil {
-		p.left[id] = true
-	}
-	rest := maps.Clone(p.instances)
-	delete(rest, id)
-	isKnown := len(rest) < len(p.instances)
-	p.mu.Unlock()
-	if isKnown {
-		p.publish(ctx, rest)
-	}
+	p.publish(ctx, func() (map[string]Instance, bool) {
+		p.saidHello = false
+		if len(p.left) < maxInstances && p.left != nil {
+			p.left[id] = true
+		}
+		rest := maps.Clone(p.instances)
+		delete(rest, id)
+		return rest, len(rest) < len(p.instances)
+	})
 }
 
 // infoSubject returns the subject on which the plugin is asked what it offers.

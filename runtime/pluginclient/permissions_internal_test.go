@@ -42,12 +42,12 @@ func TestPluginsWhosePermissionsAreOpenAreNamed(t *testing.T) {
 		if why := c.NotEnforced(); name == "quotes" && metadata != "" && why != "" {
 			t.Errorf("%s: %s", name, why)
 		}
-		p.publish(t.Context(), map[string]Instance{"1": one})
+		p.settle(t.Context(), map[string]Instance{"1": one})
 	}
 	if why := c.NotEnforced(); !strings.HasPrefix(why, "the NATS user of dice may receive what is for other plugins") {
 		t.Errorf("%q", why)
 	}
-	c.find("dice").publish(t.Context(), nil)
+	c.find("dice").settle(t.Context(), nil)
 	if why := c.NotEnforced(); why != "" {
 		t.Errorf("%q", why)
 	}

@@ -132,11 +132,20 @@ func (p *plugin) offered() command.Plugin {
 	return command.Plugin{Name: p.name, Available: p.available, Commands: p.commands}
 }
 
-// setInstances sets the processes that answer, and reports whether what is offered is now another.
-func (p *plugin) setInstances(instances map[string]Instance) (changed bool) {
+// setInstances sets the processes that answer, and reports whether one did before, and whether what is offered is now
+// another. change returns them, with the plugin's lock held: a process can say bye while another one is found. It
+// returns a new map, or false if nothing is new.
+func (p *plugin) setInstances(
+	change func() (now map[string]Instance, isNews bool),
+) (wasAvailable, changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, commands := p.available, p.commands
+	instances, isNews := change()
+	if !isNews {
+		return before, false
+	}
+	p.client.metrics.setAvailable(p.name, len(instances))
 	for id := range instances {
 		if _, known := p.instances[id]; !known {
 			p.failure = "" // it is that of another process
@@ -147,7 +156,7 @@ func (p *plugin) setInstances(instances map[string]Instance) (changed bool) {
 		p.commands, p.found = merge(instances)
 		p.saidHello = false
 	}
-	return before != p.available || !slices.EqualFunc(commands, p.commands, equalCommands)
+	return before, before != p.available || !slices.EqualFunc(commands, p.commands, equalCommands)
 }
 
 // merge returns the commands that processes of a plugin offer, and what is wrong with them. While a plugin is replaced
