@@ -67,6 +67,10 @@ func TestEveryPageIsForEverybody(t *testing.T) {
 			if p.is(`document.documentElement.scrollWidth > innerWidth`) {
 				t.Errorf("%s is wider than a screen of %d pixels", path, screen.width)
 			}
+			if p.is(`[...document.querySelectorAll(".actions td:nth-child(2)")].some((cell) =>
+				cell.offsetWidth < cell.closest("table").offsetWidth / 2)`) {
+				t.Errorf("%s: what plugins did has less than half of the width on a screen of %d pixels", path, screen.width)
+			}
 			if axe != "" {
 				run[bool](p, axe+"; true")
 			}
@@ -124,6 +128,16 @@ func (s *site) callPlugins(t *testing.T) {
 		s.say(line.user, line.text)
 		eventually(t, line.text, func() bool { return strings.Contains(body(t, s.run+"/plugins/actions"), line.did) })
 	}
+	s.do("do", map[string]any{"user": "nora", "event": "pm", "data": map[string]any{
+		"to": "Rosey", "msg": "!choose to stay or to go", "meta": map[string]any{},
+	}})
+	eventually(t, "a private call", func() bool {
+		actions := body(t, s.run+"/plugins/actions")
+		if strings.Contains(actions, "to stay") {
+			t.Fatal("the page shows a private message")
+		}
+		return strings.Contains(actions, "choose (16 characters)")
+	})
 }
 
 // readAxe returns the script of axe-core, which hack/test/lib/tools.sh puts where ROSEY_AXE says. Empty: there is none.
