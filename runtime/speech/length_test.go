@@ -112,10 +112,8 @@ func TestNothingOfALongLineIsLost(t *testing.T) {
 // TestTheRestOfACutLineComesNext checks that nothing comes between a line and what the server has cut off it, also in a
 // message that belongs to no line of the queue.
 func TestTheRestOfACutLineComesNext(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		server := &cutting{limit: 240}
-		server.use(c)
-		c.put(queuedLine(1, "/me "+strings.Repeat("a", 250)), queuedLine(2, "between"))
+	server := &cutting{limit: 240}
+	inChannelThat(t, server.use, func(t *testing.T, c *channel) {
 		pass(time.Second)
 		want := []string{strings.Repeat("a", 236), strings.Repeat("a", 14), "between"}
 		if diff := cmp.Diff(want, server.shown); diff != "" {
@@ -130,7 +128,7 @@ func TestTheRestOfACutLineComesNext(t *testing.T) {
 		if diff := cmp.Diff(want, server.shown); diff != "" {
 			t.Errorf("messages (-want +got):\n%s", diff)
 		}
-	})
+	}, queuedLine(1, "/me "+strings.Repeat("a", 250)), queuedLine(2, "between"))
 }
 
 // TestFiltersThatShortenALineAreNoMaximumLength checks filters of a channel that remove or change the end of a line.

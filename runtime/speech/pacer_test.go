@@ -105,8 +105,7 @@ func TestNoMessageIsRefusedByTheLimiter(t *testing.T) {
 
 // TestACommandThatTheChannelNeverAccepts checks that it is not tried again and again.
 func TestACommandThatTheChannelNeverAccepts(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		c.SetFloodLimit(&cytube.FloodLimit{Burst: 1, Sustained: 1, Cooldown: time.Second})
 		c.put(queuedLine(1, "/me waves"), queuedLine(2, "hello"))
 		pass(10 * time.Second)

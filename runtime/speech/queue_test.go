@@ -45,8 +45,7 @@ func (c *channel) onlyFailure(t *testing.T) bus.OutboundFailedPayload {
 }
 
 func TestLinesOfTheQueueAreSaidInOrder(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		pass(5 * time.Second)
 		c.expect(t, "sent", &c.sent, "first", "<b>second</b>")
 		c.expectMarked(t, 1, 2, 3)
@@ -55,8 +54,7 @@ func TestLinesOfTheQueueAreSaidInOrder(t *testing.T) {
 
 func TestALongLineIsSaidInParts(t *testing.T) {
 	text := strings.TrimSpace(strings.Repeat("popcorn 🍿 ", 60))
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		pass(5 * time.Second)
 		if diff := cmp.Diff(text, strings.Join(c.sent, " ")); diff != "" || len(c.sent) != 3 {
 			t.Errorf("%d parts (-want +got):\n%s", len(c.sent), diff)
@@ -67,8 +65,7 @@ func TestALongLineIsSaidInParts(t *testing.T) {
 
 // TestATooLongLineIsAbandoned checks that nothing of a line is said or kept that no service puts into the queue.
 func TestATooLongLineIsAbandoned(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		pass(5 * time.Second)
 		if failure := c.onlyFailure(t); *failure.MessageID != 1 || !failure.Permanent || failure.Error != "too_long" {
 			t.Errorf("failure %+v", failure)
@@ -84,8 +81,7 @@ func TestATooLongLineIsAbandoned(t *testing.T) {
 
 // TestAReplyWithMoreLinesThanRequested checks that the bot asks again after the line that it asked for.
 func TestAReplyWithMoreLinesThanRequested(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, nil)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, nil) }, func(t *testing.T, c *channel) {
 		c.mu.Lock()
 		c.allLines = true
 		for id := range int64(500) {
@@ -104,8 +100,7 @@ func TestAReplyWithMoreLinesThanRequested(t *testing.T) {
 // TestANewDatabaseCountsFromOneAgain checks that two lines with one ID that were queued at different times are both
 // said.
 func TestANewDatabaseCountsFromOneAgain(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		pass(5 * time.Second)
 		again := queuedLine(1, "again")
 		again.Timestamp = 20
@@ -141,8 +136,7 @@ func TestLinesThatFailDoNotBlockTheOthers(t *testing.T) {
 // TestACommandWithoutAnEchoIsAbandoned checks this for a command that the server drops because only moderators may use
 // it.
 func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(nil, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(nil, c.takeReports) }, func(t *testing.T, c *channel) {
 		pass(8 * time.Second)
 		failure := c.onlyFailure(t)
 		if *failure.MessageID != 1 || failure.MessageTimestamp != 10 || !failure.Permanent || failure.Error != "unanswered" {
@@ -159,8 +153,8 @@ func TestACommandWithoutAnEchoIsAbandoned(t *testing.T) {
 // when a part is sent again.
 func TestOnlyTheFirstPartOfACommandIsExecuted(t *testing.T) {
 	long := strings.Repeat("x", cytube.MaxLine-1)
-	inChannel(t, func(t *testing.T, c *channel) {
-		throttled := map[string]bool{}
+	throttled := map[string]bool{}
+	inChannelThat(t, func(c *channel) {
 		c.behave(func(text string) {
 			if !throttled[text] {
 				throttled[text] = true
@@ -169,6 +163,7 @@ func TestOnlyTheFirstPartOfACommandIsExecuted(t *testing.T) {
 			}
 			c.echo(text)
 		}, c.takeReports)
+	}, func(t *testing.T, c *channel) {
 		pass(2 * time.Minute)
 		for _, text := range c.sent {
 			if strings.HasPrefix(text, "/") && text != "/me waves" {
@@ -187,8 +182,7 @@ func TestOnlyTheFirstPartOfACommandIsExecuted(t *testing.T) {
 // TestTheRestOfALongCommandIsNotSaid checks this for a command with a reason, and that a long formatted line is said.
 func TestTheRestOfALongCommandIsNotSaid(t *testing.T) {
 	reason := strings.TrimSpace(strings.Repeat("rude ", 100))
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		pass(30 * time.Second)
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -205,8 +199,7 @@ func TestLinesCannotBeFetched(t *testing.T) {
 		defer c.mu.Unlock()
 		c.outage = err
 	}
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		for id := range int64(2) {
 			setOutage(c, errors.New("no reply"))
 			c.put(queuedLine(id, "after the outage"))
@@ -219,7 +212,7 @@ func TestLinesCannotBeFetched(t *testing.T) {
 }
 
 func TestThrottledLinesOfTheQueueAreSentAgain(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
+	inChannelThat(t, func(c *channel) {
 		c.behave(func(text string) {
 			if c.countSent() == 2 {
 				c.HeardRefusal(cytube.Cooldown{Wait: time.Second})
@@ -227,6 +220,7 @@ func TestThrottledLinesOfTheQueueAreSentAgain(t *testing.T) {
 			}
 			c.echo(text)
 		}, c.takeReports)
+	}, func(t *testing.T, c *channel) {
 		pass(10 * time.Second)
 		c.expect(t, "sent", &c.sent, "one", "two", "two")
 		c.expectMarked(t, 1, 2)
@@ -236,8 +230,7 @@ func TestThrottledLinesOfTheQueueAreSentAgain(t *testing.T) {
 func TestALineIsAbandonedWithoutPermission(t *testing.T) {
 	for permission, outcome := range map[Permission]Outcome{PermissionMuted: Muted, PermissionRankTooLow: Forbidden} {
 		t.Run(string(outcome), func(t *testing.T) {
-			inChannel(t, func(t *testing.T, c *channel) {
-				c.behave(nil, c.takeReports)
+			inChannelThat(t, func(c *channel) { c.behave(nil, c.takeReports) }, func(t *testing.T, c *channel) {
 				c.SetPermission(permission)
 				pass(9 * time.Second)
 				c.expect(t, "reports before the refusal has lasted", &c.reports)
@@ -253,8 +246,7 @@ func TestALineIsAbandonedWithoutPermission(t *testing.T) {
 
 // TestALineWaitsForAPermission checks that a line waits when the bot's rank in the channel arrives after the join.
 func TestALineWaitsForAPermission(t *testing.T) {
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, c.takeReports)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, c.takeReports) }, func(t *testing.T, c *channel) {
 		c.SetPermission(PermissionRankTooLow)
 		pass(8 * time.Second)
 		c.SetPermission(PermissionGranted)
@@ -266,8 +258,9 @@ func TestALineWaitsForAPermission(t *testing.T) {
 func TestASpamFilterIsNotPermanent(t *testing.T) {
 	line := queuedLine(1, "hello?")
 	line.RetryCount = 2
-	inChannel(t, func(t *testing.T, c *channel) {
+	inChannelThat(t, func(c *channel) {
 		c.behave(func(string) { c.HeardRefusal(cytube.SpamFiltered{Reason: "NEW_USER_CHAT"}) }, c.takeReports)
+	}, func(t *testing.T, c *channel) {
 		pass(3 * time.Second)
 		failure := c.onlyFailure(t)
 		if failure.Permanent || failure.Error != "filtered: spam filter: NEW_USER_CHAT" || *failure.RetryCount != 2 {

@@ -168,7 +168,16 @@ func (c *channel) countSent() int {
 // inChannel runs a test with a Speaker that has joined the channel and may chat.
 func inChannel(t *testing.T, test func(t *testing.T, c *channel), lines ...bus.OutboundMessage) {
 	t.Helper()
+	inChannelThat(t, func(*channel) {}, test, lines...)
+}
+
+// inChannelThat is inChannel where the channel behaves in a way before the first line is said.
+func inChannelThat(
+	t *testing.T, behave func(c *channel), test func(t *testing.T, c *channel), lines ...bus.OutboundMessage,
+) {
+	t.Helper()
 	joining(t, func(t *testing.T, c *channel) {
+		behave(c)
 		c.put(lines...)
 		c.Joined(time.Now())
 		c.SetPermission(PermissionGranted)

@@ -13,8 +13,7 @@ import (
 // TestOthersDoNotWaitForWhatYields has one say more than the flood limit lets through at once, while others say little.
 func TestOthersDoNotWaitForWhatYields(t *testing.T) {
 	t.Parallel()
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, nil)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, nil) }, func(t *testing.T, c *channel) {
 		synctest.Wait()
 		var saying sync.WaitGroup
 		for i := range 30 {
@@ -48,8 +47,7 @@ func TestOthersDoNotWaitForWhatYields(t *testing.T) {
 func TestWhatYieldsIsDroppedAtTheEnd(t *testing.T) {
 	t.Parallel()
 	var said, gone atomic.Int32
-	inChannel(t, func(t *testing.T, c *channel) {
-		c.behave(c.echo, nil)
+	inChannelThat(t, func(c *channel) { c.behave(c.echo, nil) }, func(t *testing.T, c *channel) {
 		for range 20 {
 			go func() {
 				if c.Speaker.Say(context.WithoutCancel(t.Context()), Message{Text: "flood", Yielding: true}).Outcome == Gone {
