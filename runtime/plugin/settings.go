@@ -109,6 +109,18 @@ func Parts(least, most int) func(string) error {
 	}
 }
 
+// maxVariableRest bounds what follows the prefix in the name of an environment variable.
+const maxVariableRest = 64
+
+// IsVariable reports whether a setting may name an environment variable: the prefix, and then 1 to 64 upper-case
+// letters, digits and underscores. Whoever chooses a setting cannot have the plugin read another variable of its
+// process.
+func IsVariable(name, prefix string) bool {
+	rest, found := strings.CutPrefix(name, prefix)
+	return found && rest != "" && len(rest) <= maxVariableRest &&
+		strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
+
 // Settings are the values of a plugin's settings at one moment: those that were chosen, and the defaults of all others.
 type Settings struct {
 	declared []Setting

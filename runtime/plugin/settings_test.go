@@ -44,6 +44,19 @@ func TestSettingsInADirectoryAndInAFile(t *testing.T) {
 	}
 }
 
+func TestOnlyVariablesWithThePrefixAreNamed(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"PLUGIN_X_KEY": true, "PLUGIN_X_" + strings.Repeat("A", 64): true, "PLUGIN_X_1_B": true,
+		"PLUGIN_X_": false, "PLUGIN_X_" + strings.Repeat("A", 65): false, "PLUGIN_X_key": false, "PLUGIN_X_A B": false,
+		"PLUGIN_X_A\n": false, "PLUGIN_Y_KEY": false, "APLUGIN_X_KEY": false, "PATH": false, "": false,
+	} {
+		if got := plugin.IsVariable(name, "PLUGIN_X_"); got != want {
+			t.Errorf("%q: %t", name, got)
+		}
+	}
+}
+
 func TestBadSettingsFiles(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{

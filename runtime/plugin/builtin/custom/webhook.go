@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,8 +28,6 @@ const (
 // VariablePrefix begins the name of the environment variable with the URL of the webhook. That is a secret: whoever has
 // it may post. Nobody who writes the settings can have another variable used.
 const VariablePrefix = "PLUGIN_CUSTOM_"
-
-var validVariable = regexp.MustCompile(`^` + VariablePrefix + `[A-Z0-9_]{1,64}$`)
 
 const (
 	// postInterval is how often the plugin looks whether something is to be posted: of what begins in between, the last.
@@ -82,7 +79,7 @@ func declareWebhook(p *plugin.Plugin, getenv func(string) string) {
 		Name: webhookName,
 		Help: "The environment variable with the URL to which what plays is posted. It begins with " + VariablePrefix + ".",
 		Check: func(value string) error {
-			if value != "" && !validVariable.MatchString(value) {
+			if value != "" && !plugin.IsVariable(value, VariablePrefix) {
 				return fmt.Errorf("expected a name that begins with %s, in upper case, and no URL", VariablePrefix)
 			}
 			return nil

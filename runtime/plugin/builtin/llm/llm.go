@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -89,7 +88,7 @@ func declareEndpoint(p *plugin.Plugin) {
 	p.Setting(plugin.Setting{
 		Name: keyVariable, Default: VariablePrefix + "KEY", Help: "The environment variable with the key of the API.",
 		Check: func(value string) error {
-			if !validVariable.MatchString(value) {
+			if !plugin.IsVariable(value, VariablePrefix) {
 				return errors.New("expected a name that begins with " + VariablePrefix + ", in upper case")
 			}
 			return nil
@@ -151,8 +150,6 @@ func declareBudgets(p *plugin.Plugin) {
 		Name: maxTokens, Default: "300", Check: plugin.Whole(1, 16_384), Help: "The most tokens of an answer.",
 	})
 }
-
-var validVariable = regexp.MustCompile(`^` + VariablePrefix + `[A-Z0-9_]{1,64}$`)
 
 func checkEndpoint(value string) error {
 	address, err := url.Parse(value)

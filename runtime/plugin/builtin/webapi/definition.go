@@ -179,11 +179,9 @@ func (d *definition) checkTimes() error {
 // send another one.
 const VariablePrefix = "PLUGIN_HTTP_"
 
-var validVariable = regexp.MustCompile(`^` + VariablePrefix + `[A-Z0-9_]{1,64}$`)
-
 func (d *definition) checkVariables() error {
 	for _, name := range d.variables() {
-		if !validVariable.MatchString(name) {
+		if !plugin.IsVariable(name, VariablePrefix) {
 			return fmt.Errorf("{env:%s}: expected a name that begins with %s, in upper case", plugin.Cut(name, 40),
 				VariablePrefix)
 		}
