@@ -19,7 +19,6 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -128,10 +127,7 @@ func TestABotCallsAPluginInJavaScript(t *testing.T) {
 	bot := r.startBot(false, "--plugins", "[{name: sums}]")
 	bot.waitFor(status.ReasonReady)
 	r.startJavaScript(dir, plugin)
-	natstest.Eventually(t, "the bot to find the plugin", func() bool {
-		plugins := bot.report().Plugins
-		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "js")
-	})
+	awaitPlugin(t, bot, "js")
 	channel := r.sim.Channel("Movie_Night")
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()

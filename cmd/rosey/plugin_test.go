@@ -145,10 +145,7 @@ func TestABuiltinPluginInRun(t *testing.T) {
 	file := writeFile(t, "rosey.yaml", "plugins:\n- {name: games, builtin: dice}\n")
 	p := start(t, "run", "--config", file, "--channel", "movienight", "--server", site, "--username", "Rosey",
 		"--data", t.TempDir(), "--http", "127.0.0.1:0")
-	natstest.Eventually(t, "the plugin", func() bool {
-		plugins := p.report().Plugins
-		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "roll")
-	})
+	awaitPlugin(t, p, "roll")
 	room := sim.Channel("movienight")
 	if err := room.Join("alice"); err != nil {
 		t.Fatal(err)
@@ -170,6 +167,15 @@ func TestABuiltinPluginInRun(t *testing.T) {
 	}
 }
 
+// awaitPlugin waits until the bot's only plugin is there and offers a command.
+func awaitPlugin(t *testing.T, p *roseyProcess, command string) {
+	t.Helper()
+	natstest.Eventually(t, "the plugin", func() bool {
+		plugins := p.report().Plugins
+		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, command)
+	})
+}
+
 // TestThePlaylistPluginInRun has people add and skip in a channel: the plugin, the bot and the database are the real
 // ones, and so are the events and the UIDs by which the plugin knows what waits.
 func TestThePlaylistPluginInRun(t *testing.T) {
@@ -186,10 +192,7 @@ func TestThePlaylistPluginInRun(t *testing.T) {
 		"commands: {cooldownSeconds: 0, overrides: {request: {cooldown: {userSeconds: 0}}}}\n")
 	p := start(t, "run", "--config", file, "--channel", "movienight", "--server", site, "--username", "Rosey",
 		"--password-file", password, "--data", t.TempDir(), "--http", "127.0.0.1:0")
-	natstest.Eventually(t, "the plugin", func() bool {
-		plugins := p.report().Plugins
-		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "request")
-	})
+	awaitPlugin(t, p, "request")
 	room := sim.Channel("movienight")
 	for _, name := range []string{"alice", "bob", "mod"} {
 		if err := room.Join(name); err != nil {
@@ -245,10 +248,7 @@ func TestAVoteAddsAFilm(t *testing.T) {
 	file := writeFile(t, "rosey.yaml", "commands: {cooldownSeconds: 0}\nplugins:\n- {name: polls, builtin: polls}\n")
 	p := start(t, "run", "--config", file, "--channel", "movienight", "--server", site, "--username", "Rosey",
 		"--password-file", writeFile(t, "password", "hush-hush"), "--data", t.TempDir(), "--http", "127.0.0.1:0")
-	natstest.Eventually(t, "the plugin", func() bool {
-		plugins := p.report().Plugins
-		return len(plugins) == 1 && plugins[0].OK && slices.Contains(plugins[0].Commands, "moviepoll")
-	})
+	awaitPlugin(t, p, "moviepoll")
 	room := sim.Channel("movienight")
 	for _, name := range []string{"mod", "alice", "bob"} {
 		if err := room.Join(name); err != nil {

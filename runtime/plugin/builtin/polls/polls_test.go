@@ -191,16 +191,22 @@ func TestAVoteIsGivenUpWhileTheBotIsAway(t *testing.T) {
 	mod.Says("!moviepoll").Expects("^Vote")
 }
 
+// storedVote returns what is stored of a vote, and of the nominations of alice and bob.
+func storedVote(t *testing.T, room *plugintest.Room) (vote, alice, bob any) {
+	t.Helper()
+	if !room.Stored("vote", &vote) || !room.Stored("nominee/alice", &alice) || !room.Stored("nominee/bob", &bob) {
+		t.Fatal("the vote is not stored")
+	}
+	return vote, alice, bob
+}
+
 // The plugin is started again in the middle of a vote.
 func TestAVoteOutlastsARestart(t *testing.T) {
 	t.Parallel()
 	room := nominated(t, "alice", "bob")
 	room.As("mod", plugin.Moderator).Says("!moviepoll")
 	room.Vote(1, 2)
-	var stored, alice, bob any
-	if !room.Stored("vote", &stored) || !room.Stored("nominee/alice", &alice) || !room.Stored("nominee/bob", &bob) {
-		t.Fatal("the vote is not stored")
-	}
+	stored, alice, bob := storedVote(t, room)
 	poll := room.Poll()
 	again := plugintest.Open(t, polls.New(), plugintest.Stored("vote", stored),
 		plugintest.Stored("nominee/alice", alice), plugintest.Stored("nominee/bob", bob))
@@ -298,10 +304,7 @@ func TestAVoteOutlastsTheProcessThatBeganIt(t *testing.T) {
 	room := nominated(t, "alice", "bob")
 	room.As("mod", plugin.Moderator).Says("!moviepoll 5m")
 	room.Vote(1, 2)
-	var stored, alice, bob any
-	if !room.Stored("vote", &stored) || !room.Stored("nominee/alice", &alice) || !room.Stored("nominee/bob", &bob) {
-		t.Fatal("the vote is not stored")
-	}
+	stored, alice, bob := storedVote(t, room)
 	other := plugintest.Open(t, polls.New(), plugintest.Stored("nominee/alice", alice),
 		plugintest.Stored("nominee/bob", bob))
 	other.Pass(2 * time.Second) // it has read that there is none
