@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -144,7 +145,7 @@ func (f *followedUsers) look() error {
 		return nil
 	}
 	next, err := f.component.configureUsers(f.users, foreignPlugins(live))
-	if err == nil {
+	if err == nil && !reflect.DeepEqual(next, f.users) { // a change disconnects whoever is about to log in
 		err = f.server.SetUsers(next.all())
 	}
 	if err != nil {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -17,20 +21,8 @@ import (
 // A disk that is full for a moment must not leave a plugin that was removed what it could read.
 func TestAChangeOfPermissionsThatFailsIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	subjects, err := bus.NewSubjects("rosey")
-	if err != nil {
-		t.Fatal(err)
-	}
 	list := writeFile(t, "plugins.yaml", "- {name: weather, grants: {events: [message]}}\n")
-	c := &component{subjects: subjects, log: slog.New(slog.DiscardHandler)}
-	c.config.Channel.Name, c.config.PluginsFile = "movienight", list
-	c.config.Database.SQLite = &config.SQLite{Path: filepath.Join(t.TempDir(), "rosey.db")}
-	server, users, err := c.startNATS("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
-	followed := c.newFollowedUsers(server, users)
+	server, followed := followList(t, list)
 	look := func(wantErr bool) {
 		t.Helper()
 		if err := followed.look(); (err != nil) != wantErr {
@@ -38,6 +30,7 @@ func TestAChangeOfPermissionsThatFailsIsTriedAgain(t *testing.T) {
 		}
 	}
 	look(false)
+	users := followed.users
 	weather := users.others[1]
 	if err := login(server, weather); err != nil {
 		t.Fatal(err)
@@ -63,6 +56,56 @@ func TestAChangeOfPermissionsThatFailsIsTriedAgain(t *testing.T) {
 	if err := login(server, followed.users.others[1]); err != nil {
 		t.Errorf("the plugin that was added: %v", err)
 	}
+}
+
+// The server closes the connections that have not logged in yet when its users change. The first look at the list comes
+// a second after the start, when plugins log in, and finds what the server has.
+func TestALookAtAnUnchangedListKeepsNobodyFromLoggingIn(t *testing.T) {
+	t.Parallel()
+	server, followed := followList(t, writeFile(t, "plugins.yaml", "- {name: weather}\n"))
+	weather := followed.users.others[1]
+	conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	lines := bufio.NewReader(conn)
+	if info, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(info, "INFO ") {
+		t.Fatalf("%q, %v", info, err)
+	}
+	if err := followed.look(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintf(conn, "CONNECT {\"user\":%q,\"pass\":%q}\r\nPING\r\n", weather.Name, weather.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		switch line, err := lines.ReadString('\n'); {
+		case strings.HasPrefix(line, "PONG"):
+			return
+		case err != nil || strings.HasPrefix(line, "-ERR"):
+			t.Fatalf("%q, %v", line, err)
+		}
+	}
+}
+
+// followList starts a NATS server whose users follow a file with a list of plugins.
+func followList(t *testing.T, list string) (*natsserver.Server, *followedUsers) {
+	t.Helper()
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &component{subjects: subjects, log: slog.New(slog.DiscardHandler)}
+	c.config.Channel.Name, c.config.PluginsFile = "movienight", list
+	c.config.Database.SQLite = &config.SQLite{Path: filepath.Join(t.TempDir(), "rosey.db")}
+	server, users, err := c.startNATS("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	return server, c.newFollowedUsers(server, users)
 }
 
 // login connects as a user, and closes the connection.

@@ -129,7 +129,8 @@ func splitAddress(address string) (host string, port int, err error) {
 }
 
 // SetUsers sets who may log in, and what they may do from now on. Whoever may not log in any more is disconnected, and
-// whoever may not receive something any more does not. It is not for a server that was started without users.
+// whoever may not receive something any more does not. A connection that has not logged in yet is closed with an
+// authorization error, whoever it is. It is not for a server that was started without users.
 func (s *Server) SetUsers(users []User) error {
 	options := s.options.Clone()
 	options.Users = nil
