@@ -91,7 +91,9 @@ func TestAPluginProcessThatIsStoppedOrKilled(t *testing.T) {
 			t.Errorf("said too late: %s", line)
 		}
 	}
+	connected := server.Clients()
 	host.end(syscall.SIGKILL)
+	natstest.Eventually(t, "the server sees the end of the process", func() bool { return server.Clients() < connected })
 	expect("alice", "!roll 4d1", "!roll: the plugin is away")
 	dice(status.ReasonPluginAbsent)
 	expect("bob", "!help", "Commands: !help, !seen USER, !stats [USER], !top, !uptime; away: dice")
