@@ -94,17 +94,21 @@ func (c *Cluster) trials() []trial {
 			c.scaling(namespace, "statefulset/postgres", 0), c.scaling(namespace, "statefulset/postgres", 1),
 		}, {
 			firing{
-				"RoseyBotNotReady":    {of(secondResource, "channel")},
-				"RoseyWebUnavailable": {of(botResource, "channel")},
+				"RoseyBotNotReady":       {of(secondResource, "channel")},
+				"RoseyWebUnavailable":    {of(botResource, "channel")},
+				"RoseyPluginUnavailable": {of(botResource, "channel")},
 			},
 			each(
 				c.patching(secondResource, `{"spec":{"account":{"passwordSecretRef":{"name":"absent","key":"password"}}}}`),
-				c.patching(botResource, `{"spec":{"web":{"enabled":true,"public":true,`+
-					`"natsCredentialsSecretRef":{"name":"absent"}}}}`),
+				c.patching(botResource, `{"spec":{`+
+					`"web":{"enabled":true,"public":true,"natsCredentialsSecretRef":{"name":"absent"}},`+
+					`"plugins":[{"name":"dice","builtin":"dice"}],`+
+					`"pluginHost":{"natsCredentialsSecretRef":{"name":"absent"}}}}`),
 			),
 			each(
 				c.patching(secondResource, `{"spec":{"account":{"passwordSecretRef":null}}}`),
-				c.patching(botResource, `{"spec":{"web":{"natsCredentialsSecretRef":null}}}`),
+				c.patching(botResource, `{"spec":{"web":{"natsCredentialsSecretRef":null},`+
+					`"pluginHost":{"natsCredentialsSecretRef":null}}}`),
 			),
 		}, {
 			firing{
