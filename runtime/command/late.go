@@ -48,10 +48,13 @@ func (a *additions) end(one *addition) {
 
 // shown forgets an addition that the server has shown, unless it is a list, of which more may come.
 func (a *additions) shown(one *addition) {
-	if one.media.Type != "yp" {
+	if !isList(one.media) {
 		a.end(one)
 	}
 }
+
+// isList reports whether media are a YouTube playlist, of which the server queues the videos.
+func isList(media cytube.Media) bool { return media.Type == "yp" }
 
 // mayBe reports whether media that the bot has added can be those that it has sent last: they are no others that come
 // late.
@@ -66,28 +69,32 @@ func (a *additions) mayBe(shown, sent cytube.Media) bool {
 }
 
 // canBecome reports whether the server may show media for those that it was sent. It may queue another ID: that of a
-// short link, or of an embed. Of a YouTube playlist ("yp") it queues the videos.
-func canBecome(sent, shown cytube.Media) bool { return shown.Type == sent.Type || sent.Type == "yp" }
+// short link, or of an embed.
+func canBecome(sent, shown cytube.Media) bool { return shown.Type == sent.Type || isList(sent) }
 
-// came returns the addition that has come late with media that nobody waits for, or nil, and forgets it unless it is a
-// list, of which more may come.
-func (a *additions) came(shown cytube.Media) *addition {
+// came returns the addition that has come late with media that nobody waits for, or nil, and has it shown.
+func (a *additions) came(media cytube.Media) *addition {
+	one := a.find(media)
+	if one != nil {
+		a.shown(one)
+	}
+	return one
+}
+
+// find returns the addition that media are of: of the same, or else the first that they can be.
+func (a *additions) find(media cytube.Media) *addition {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := slices.IndexFunc(a.all, func(one *addition) bool { return shown.IsOf(one.media) })
+	at := slices.IndexFunc(a.all, func(one *addition) bool { return media.IsOf(one.media) })
 	if at < 0 {
 		at = slices.IndexFunc(a.all, func(one *addition) bool {
-			return canBecome(one.media, shown) && time.Since(one.sent) < lateFor
+			return canBecome(one.media, media) && time.Since(one.sent) < lateFor
 		})
 	}
 	if at < 0 {
 		return nil
 	}
-	one := a.all[at]
-	if one.media.Type != "yp" {
-		a.all = slices.Delete(a.all, at, at+1)
-	}
-	return one
+	return a.all[at]
 }
 
 // refused forgets an addition that the server has refused late.
