@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,19 @@ func TestStoringValues(t *testing.T) {
 		}
 		if existed, err := kv.Delete(ctx, "b"); err != nil || existed {
 			return fmt.Errorf("no such key: %v, %w", existed, err)
+		}
+		for _, isNew := range []bool{true, false} {
+			if created, err := kv.Create(ctx, "b", thing{"three"}); err != nil || created != isNew {
+				return fmt.Errorf("created: %v, want %v, %w", created, isNew, err)
+			}
+		}
+		all, err := plugin.All[thing](ctx, kv, "")
+		want := []plugin.Stored[thing]{{"a", thing{"two"}}, {"b", thing{"three"}}}
+		if err != nil || !slices.Equal(all, want) {
+			return fmt.Errorf("all: %v, want %v, %w", all, want, err)
+		}
+		if wrong, err := plugin.All[int](ctx, kv, ""); err == nil || len(wrong) > 0 {
+			return fmt.Errorf("values of another type were decoded: %v", wrong)
 		}
 		if _, err := kv.Get(ctx, "a", new(int)); err == nil {
 			return errors.New("a value of another type was decoded")

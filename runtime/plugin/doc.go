@@ -48,8 +48,8 @@
 // # What is stored
 //
 // KV stores values in JSON in the database of the channel. A process of a plugin may end at any time, and there may be
-// several, so keep there whatever must last, and change it in one step: Add adds to a number, SetIf stores unless
-// somebody else was faster, and Update reads, changes and stores until that has worked.
+// several, so keep there whatever must last, and change it in one step: Add adds to a number, Create and SetIf store
+// unless somebody else was faster, and Update reads, changes and stores until that has worked.
 //
 //	quotes, err := plugin.Update(ctx, c.KV(), "quotes", func(all []string) ([]string, error) {
 //		return append(all, c.Args), nil

@@ -71,6 +71,12 @@ func (kv KV) SetIf(
 	return kv.set(ctx, bus.PluginKVRequest{Key: key, IfRevision: &expected}, value, options)
 }
 
+// Create stores the value of a new key, and reports whether it did: of several that try to, one does.
+func (kv KV) Create(ctx context.Context, key string, value any, options ...Option) (created bool, err error) {
+	_, err = kv.SetIf(ctx, key, value, 0, options...)
+	return err == nil, IgnoreConflict(err)
+}
+
 func (kv KV) set(ctx context.Context, r bus.PluginKVRequest, value any, options []Option) (Revision, error) {
 	encoded, err := bus.Encode(value)
 	if err != nil {
@@ -152,6 +158,27 @@ func (kv KV) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 			}
 		}
 	}
+}
+
+// Stored is a key and its value, decoded.
+type Stored[T any] struct {
+	Key   string
+	Value T
+}
+
+// All is KV.List for values that are all of one type, and returns them at once.
+func All[T any](ctx context.Context, kv KV, prefix string) (all []Stored[T], err error) {
+	for entry, err := range kv.List(ctx, prefix) {
+		one := Stored[T]{Key: entry.Key}
+		if err == nil {
+			err = entry.Decode(&one.Value)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 // maxUpdates is how often Update tries: everybody else who changes the key at the same time succeeds before.

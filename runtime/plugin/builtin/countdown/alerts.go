@@ -91,15 +91,13 @@ func sayAlerts(ctx context.Context, c *plugin.Channel, some []alert) error {
 	var lines, noted []string
 	var problems []error
 	for _, one := range some {
-		_, err := c.KV().SetIf(ctx, one.key, true, 0, plugin.Expires(2*alertWindow))
-		if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
-			continue // it has been said
-		}
+		isFirst, err := c.KV().Create(ctx, one.key, true, plugin.Expires(2*alertWindow))
 		if err != nil {
 			problems = append(problems, err)
-			continue
 		}
-		lines, noted = append(lines, one.line), append(noted, one.key)
+		if isFirst { // otherwise it has been said
+			lines, noted = append(lines, one.line), append(noted, one.key)
+		}
 	}
 	if len(lines) == 0 {
 		return errors.Join(problems...)

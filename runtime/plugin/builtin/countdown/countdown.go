@@ -122,18 +122,12 @@ type upcoming struct {
 // all returns all countdowns, by when they begin, those that have ended first.
 func all(ctx context.Context, c *plugin.Channel) (shows []upcoming, err error) {
 	now := c.Now()
-	for entry, err := range c.KV().List(ctx, showKeys) {
-		if err != nil {
-			return nil, err
-		}
-		var one show
-		if err := entry.Decode(&one); err != nil {
-			return nil, err
-		}
-		shows = append(shows, upcoming{one, one.next(now), entry.Key})
+	stored, err := plugin.All[show](ctx, c.KV(), showKeys)
+	for _, one := range stored {
+		shows = append(shows, upcoming{one.Value, one.Value.next(now), one.Key})
 	}
 	slices.SortStableFunc(shows, func(a, b upcoming) int { return a.next.Compare(b.next) })
-	return shows, nil
+	return shows, err
 }
 
 // planned returns those of all that have not begun.

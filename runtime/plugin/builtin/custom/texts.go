@@ -265,16 +265,13 @@ func (t *texts) load(ctx context.Context, c *plugin.Channel) error {
 // readTexts returns what is stored.
 func readTexts(ctx context.Context, c *plugin.Channel) (map[string]text, error) {
 	stored := map[string]text{}
-	for entry, err := range c.KV().List(ctx, textKeys) {
-		if err != nil {
-			return nil, fmt.Errorf("reading the texts: %w", err)
-		}
-		var one text
-		if err := entry.Decode(&one); err != nil {
-			return nil, err
-		}
-		if name := strings.TrimPrefix(entry.Key, textKeys); isName(name) && len(lines(one.Text)) > 0 {
-			stored[name] = one
+	all, err := plugin.All[text](ctx, c.KV(), textKeys)
+	if err != nil {
+		return nil, fmt.Errorf("reading the texts: %w", err)
+	}
+	for _, one := range all {
+		if name := strings.TrimPrefix(one.Key, textKeys); isName(name) && len(lines(one.Value.Text)) > 0 {
+			stored[name] = one.Value
 		}
 	}
 	return stored, nil

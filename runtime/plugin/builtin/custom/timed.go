@@ -52,23 +52,12 @@ func addTimed(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 	if err := checkText(body); err != nil {
 		return plugin.Reply{}, err
 	}
-	count := 0
-	for _, err := range c.KV().List(ctx, timedKeys) {
-		if err != nil {
-			return plugin.Reply{}, err
-		}
-		count++
-	}
-	if count >= maxTimed {
-		return plugin.Reply{}, plugin.Usage("there are %d already: remove one first", count)
-	}
 	one := timed{Text: body, Seconds: int64(interval.Seconds()), By: c.User.Name, Last: c.Now().Unix()}
 	for number := 1; number <= maxTimed; number++ {
-		_, err := c.KV().SetIf(ctx, timedKey(number), one, 0)
-		if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
-			continue
+		created, err := c.KV().Create(ctx, timedKey(number), one)
+		if created || err != nil {
+			return plugin.Text("Number %d is said every %v.", number, interval), err
 		}
-		return plugin.Text("Number %d is said every %v.", number, interval), err
 	}
 	return plugin.Reply{}, plugin.Usage("there are %d already: remove one first", maxTimed)
 }
@@ -90,23 +79,20 @@ func deleteTimed(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 }
 
 func listTimed(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
-	var all []string
-	for entry, err := range c.KV().List(ctx, timedKeys) {
-		var one timed
-		if err == nil {
-			err = entry.Decode(&one)
-		}
-		if err != nil {
-			return plugin.Reply{}, err
-		}
-		number := strings.TrimLeft(strings.TrimPrefix(entry.Key, timedKeys), "0")
-		all = append(all, fmt.Sprintf("%s: every %v, %s", number, time.Duration(one.Seconds)*time.Second,
-			plugin.Cut(one.Text, 40)))
-	}
-	if len(all) == 0 {
+	all, err := plugin.All[timed](ctx, c.KV(), timedKeys)
+	switch {
+	case err != nil:
+		return plugin.Reply{}, err
+	case len(all) == 0:
 		return plugin.Text("There are none."), nil
 	}
-	return plugin.Text("%s", plugin.Cut(strings.Join(all, "; "), plugin.MaxLength)), nil
+	var parts []string
+	for _, one := range all {
+		number := strings.TrimLeft(strings.TrimPrefix(one.Key, timedKeys), "0")
+		parts = append(parts, fmt.Sprintf("%s: every %v, %s", number, time.Duration(one.Value.Seconds)*time.Second,
+			plugin.Cut(one.Value.Text, 40)))
+	}
+	return plugin.Text("%s", plugin.Cut(strings.Join(parts, "; "), plugin.MaxLength)), nil
 }
 
 // sayTimed says what is due. Of several processes, the one that notes it first says it.

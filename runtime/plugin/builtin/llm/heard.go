@@ -93,12 +93,12 @@ func (s *speaker) hear(ctx context.Context, e *plugin.Event) error {
 
 // sayOnce says a line unless it was said for the same reason within a time.
 func (s *speaker) sayOnce(ctx context.Context, c *plugin.Channel, why string, within time.Duration, text string) error {
-	_, err := c.KV().SetIf(ctx, "said/"+why, true, 0, plugin.Expires(within))
-	if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
-		return nil
-	}
-	if err != nil {
+	isFirst, err := c.KV().Create(ctx, "said/"+why, true, plugin.Expires(within))
+	switch {
+	case err != nil:
 		return fmt.Errorf("noting what is said: %w", err)
+	case !isFirst:
+		return nil
 	}
 	return c.Say(ctx, text)
 }

@@ -64,11 +64,8 @@ func (w *watch) look(ctx context.Context, c *plugin.Channel) error {
 
 func (w *watch) skip(ctx context.Context, c *plugin.Channel, now *plugin.Playing) error {
 	key := fmt.Sprintf("%s%x", deadKeys, sha256.Sum256([]byte(w.media))) // an ID can be longer than a key
-	_, err := c.KV().SetIf(ctx, key, true, 0, plugin.Expires(claimed))
-	if _, conflict := errors.AsType[*plugin.ConflictError](err); conflict {
-		return nil // another process does it, or this one has tried
-	}
-	if err != nil {
+	isFirst, err := c.KV().Create(ctx, key, true, plugin.Expires(claimed))
+	if err != nil || !isFirst { // another process does it, or this one has tried
 		return err
 	}
 	if err := c.Act(ctx, plugin.PlaylistSkip, plugin.Action{UID: now.UID}); err != nil {

@@ -89,19 +89,13 @@ func key(number int64) string { return fmt.Sprintf("%s%09d", quoteKeys, number) 
 
 // all returns the quotes that are meant.
 func all(ctx context.Context, c *plugin.Channel, isMeant func(quote) bool) (found []quote, err error) {
-	for entry, err := range c.KV().List(ctx, quoteKeys) {
-		var one quote
-		if err == nil {
-			err = entry.Decode(&one)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if isMeant(one) {
-			found = append(found, one)
+	stored, err := plugin.All[quote](ctx, c.KV(), quoteKeys)
+	for _, one := range stored {
+		if isMeant(one.Value) {
+			found = append(found, one.Value)
 		}
 	}
-	return found, nil
+	return found, err
 }
 
 func show(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {

@@ -58,18 +58,12 @@ func (a award) store(ctx context.Context, c *plugin.Channel) error {
 
 // scores returns all scores, the most points first.
 func scores(ctx context.Context, c *plugin.Channel) (all []score, err error) {
-	for entry, err := range c.KV().List(ctx, scoreKeys) {
-		var one score
-		if err == nil {
-			err = entry.Decode(&one)
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
+	stored, err := plugin.All[score](ctx, c.KV(), scoreKeys)
+	for _, one := range stored {
+		all = append(all, one.Value)
 	}
 	slices.SortStableFunc(all, func(a, b score) int { return cmp.Compare(b.Points, a.Points) })
-	return all, nil
+	return all, err
 }
 
 // tellScore tells the score of a person.
