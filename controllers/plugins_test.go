@@ -34,7 +34,7 @@ func TestPluginsSchema(t *testing.T) {
 		"built in": {with("plugins: [{name: dice, builtin: dice}, {name: luck, builtin: dice, config: {max: '9'}}]"), ""},
 		"image":    {plugin("replicas: 5, probes: HTTP, resources: {limits: {memory: 1Gi}}"), ""},
 		"all grants": {
-			plugin("grants: {events: [message, user_join], say: true, queue: true, state: [users, media, playlist]}"), "",
+			plugin("grants: {events: [message, user_join], say: true, queue: true, state: [users, media, playlist, poll]}"), "",
 		},
 		"acts":        {plugin("grants: {act: [{verb: playlist.add, rank: 2}, {verb: kick}]}"), ""},
 		"no grants":   {with("plugins: [{name: dice, builtin: dice, grants: {}}]"), ""},

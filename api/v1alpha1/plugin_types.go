@@ -140,7 +140,7 @@ type PluginGrants struct {
 	// state are the parts of the channel's state that the plugin can read.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:MaxItems=4
 	State []PluginThing `json:"state,omitempty"`
 
 	// act is what the plugin can do in the channel.

@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -408,11 +409,20 @@ func TestEveryBuiltinPluginIsInTheSchema(t *testing.T) {
 		*states.Items.Schema.Properties["commands"].MaxItems != status.MaxReportedCommands {
 		t.Error("the schema has other limits than the processes")
 	}
-	act := plugin.Items.Schema.Properties["grants"].Properties["act"]
-	for _, verb := range enumOf(act.Items.Schema.Properties["verb"]) {
-		text := "- {name: a, grants: {act: [{verb: " + verb + "}]}}"
-		if _, err := config.ParsePlugins([]byte(text)); err != nil {
-			t.Errorf("verb %s: %v", verb, err)
-		}
+	grants := plugin.Items.Schema.Properties["grants"].Properties
+	var acts []string
+	for _, verb := range enumOf(grants["act"].Items.Schema.Properties["verb"]) {
+		acts = append(acts, "{verb: "+verb+"}")
+	}
+	state := enumOf(*grants["state"].Items.Schema)
+	// The schema permits all that there are at once, and so do the processes.
+	if *grants["act"].MaxItems < int64(len(acts)) || *grants["state"].MaxItems < int64(len(state)) {
+		t.Errorf("grants has at most %d acts of %s and %d parts of the state of %s", *grants["act"].MaxItems, acts,
+			*grants["state"].MaxItems, state)
+	}
+	text = fmt.Appendf(nil, "- {name: a, grants: {act: [%s], state: [%s]}}", strings.Join(acts, ", "),
+		strings.Join(state, ", "))
+	if _, err := config.ParsePlugins(text); err != nil {
+		t.Error(err)
 	}
 }
