@@ -25,21 +25,23 @@ var (
 )
 
 // A property without a test, or with a test that was renamed or removed, is a promise that nobody checks.
-func TestSecurityPropertiesNameTheirTests(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(repository, "docs/security.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	count, problems := checkProperties(string(page), testExists)
-	for _, problem := range problems {
-		t.Error(problem)
-	}
-	if count < 20 {
-		t.Errorf("%d properties, expected more: are the tables found?", count)
+func TestPropertiesNameTheirTests(t *testing.T) {
+	for name, least := range map[string]int{"security.md": 20, "promises.md": 10} {
+		page, err := os.ReadFile(filepath.Join(repository, "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		count, problems := checkProperties(string(page), testExists)
+		for _, problem := range problems {
+			t.Errorf("docs/%s: %s", name, problem)
+		}
+		if count < least {
+			t.Errorf("docs/%s: %d properties, expected more: are the tables found?", name, count)
+		}
 	}
 }
 
-func TestWrongSecurityPagesAreDetected(t *testing.T) {
+func TestWrongPropertiesAreDetected(t *testing.T) {
 	const table = propertyHeader + " setting | tests |\n|---|---|---|\n"
 	exists := func(directory, name string) (bool, error) {
 		return directory == "runtime/bus" && name == "TestRequest", nil
