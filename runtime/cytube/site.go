@@ -18,7 +18,7 @@ import (
 )
 
 // userAgent identifies the bot to the administrator of a server.
-const userAgent = "rosey (https://rosey.dev)"
+const userAgent = "rosey (bot for CyTube channels)"
 
 const (
 	// maxSocketConfig limits a response that should have a few hundred bytes, and maxHeader its header.

@@ -91,7 +91,7 @@ func checkRedirect(request *http.Request, via []*http.Request) error {
 // Do sends a request. The errors of the response's body are as those of Do.
 func (c *HTTPClient) Do(request *http.Request) (*http.Response, error) {
 	if request.Header.Get("User-Agent") == "" {
-		request.Header.Set("User-Agent", "rosey-plugin (https://rosey.dev)")
+		request.Header.Set("User-Agent", "rosey-plugin (of a bot for CyTube channels)")
 	}
 	response, err := c.client.Do(request) //nolint:gosec // that it reaches nothing inside is what it is for
 	if err != nil {

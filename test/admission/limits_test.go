@@ -13,7 +13,7 @@ func TestLimitsOfTheValues(t *testing.T) {
 	const (
 		digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 		images = "spec.image: expected none, or registry.example/team/, registry.example/rosey@, " +
-			"registry.example/rosey:v1, mirror.example:, rosey.dev/rosey:0.1.0"
+			"registry.example/rosey:v1, mirror.example:, rosey.example/rosey:0.1.0"
 		plugins     = "spec.plugins.image: expected only registry.example/plugins/, registry.example/plugin"
 		pluginRules = "spec.plugins.egress: expected none, or of these rules some: "
 		hostRules   = "spec.pluginHost.egress: expected none, or of these rules some: "
@@ -33,7 +33,7 @@ func TestLimitsOfTheValues(t *testing.T) {
 		{"image: registry.example/rosey@" + digest, ""},
 		{"image: registry.example/team/rosey:v1@" + digest, ""},
 		{"image: registry.example/rosey:v1", ""},
-		{"image: rosey.dev/rosey:0.1.0", ""},
+		{"image: rosey.example/rosey:0.1.0", ""},
 		{"image: registry.example/rosey:v11", images},
 		{"image: registry.example/rosey-other:v1", images},
 		{"image: evil.example/registry.example/team/rosey", images},
@@ -70,7 +70,7 @@ func TestLimitsOfTheValues(t *testing.T) {
 		{"plugins: [{name: a, image: registry.example/plugin}]", ""},
 		{"plugins: [{name: a, builtin: dice}, {name: b, image: registry.example/team/rosey:v1}]", plugins},
 		{"plugins: [{name: a, image: registry.example/plugins/../other}]", plugins},
-		{"plugins: [{name: a, image: rosey.dev/rosey:0.1.0}]", plugins},
+		{"plugins: [{name: a, image: rosey.example/rosey:0.1.0}]", plugins},
 		{"plugins: [{name: a, image: registry.example/plugin, egress: [{ports: [{port: 53, protocol: UDP}]}]}]", ""},
 		{"plugins: [{name: a, image: registry.example/plugin, egress: [{}]}]", pluginRules},
 		{"plugins: [{name: a, image: registry.example/plugin, envFrom: [{configMapRef: {name: a}}]}]", variables},

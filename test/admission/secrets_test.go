@@ -193,7 +193,7 @@ web: {enabled: true, tokensSecretRef: {name: other}, natsCredentialsSecretRef: {
 		if err := users["keeper"].client.Create(t.Context(), sharer); err != nil {
 			t.Fatal(err)
 		}
-		for name, value := range map[string]any{"image": "rosey.dev/rosey:0.1.0", "replicas": int64(0)} {
+		for name, value := range map[string]any{"image": "rosey.example/rosey:0.1.0", "replicas": int64(0)} {
 			changed := sharer.DeepCopy()
 			if err := unstructured.SetNestedField(changed.Object, value, "spec", name); err != nil {
 				t.Fatal(err)

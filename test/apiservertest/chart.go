@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,9 @@ const (
 	Namespace = "rosey-system"
 )
 
+// images are the values without which the chart is not rendered. Nothing pulls these.
+const images = "{image: {repository: rosey.example/operator}, runtime: {image: 'rosey.example/rosey:0.1.0'}}"
+
 // RenderChart returns the objects that Helm would install. The arguments are additional arguments of `helm template`.
 func RenderChart(ctx context.Context, arguments ...string) ([]client.Object, error) {
 	chart, err := chartDirectory()
@@ -34,7 +38,8 @@ func RenderChart(ctx context.Context, arguments ...string) ([]client.Object, err
 	}
 	var output, problems bytes.Buffer
 	helm := exec.CommandContext(ctx, filepath.Join(os.Getenv(AssetsVariable), "helm"),
-		append([]string{"template", Release, chart, "--namespace", Namespace}, arguments...)...)
+		append([]string{"template", Release, chart, "--namespace", Namespace, "--values", "-"}, arguments...)...)
+	helm.Stdin = strings.NewReader(images) // whatever the arguments set comes after it
 	helm.Stdout, helm.Stderr = &output, &problems
 	if err := helm.Run(); err != nil {
 		return nil, fmt.Errorf("helm template: %w: %s", err, problems.String())

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,17 +100,20 @@ func TestObjectsByValues(t *testing.T) {
 
 func TestImages(t *testing.T) {
 	for name, test := range map[string]struct{ values, operator, runtime string }{
-		"defaults": {"image.tag=", "rosey.dev/operator:0.1.0", "rosey.dev/rosey:0.1.0"},
+		"names alone": {
+			"image.repository=r.example:5000/o,runtime.image=r.example:5000/rosey",
+			"r.example:5000/o:0.1.0", "r.example:5000/rosey:0.1.0",
+		},
 		"tags": {
 			"image.repository=r.example:5000/o,image.tag=v1,runtime.image=r.example/rosey:v2",
 			"r.example:5000/o:v1", "r.example/rosey:v2",
 		},
 		"tags of digits, as short names of commits can be": {
-			"image.tag=1526511,runtime.image=rosey:1526511", "rosey.dev/operator:1526511", "rosey:1526511",
+			"image.tag=1526511,runtime.image=rosey:1526511", "rosey.example/operator:1526511", "rosey:1526511",
 		},
 		"digests": {
 			"image.tag=v1,image.digest=" + digest + ",runtime.image=r.example/rosey@" + digest,
-			"rosey.dev/operator@" + digest, "r.example/rosey@" + digest,
+			"rosey.example/operator@" + digest, "r.example/rosey@" + digest,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,6 +125,29 @@ func TestImages(t *testing.T) {
 				t.Errorf("arguments are %v, want %s", arguments(t, all), want)
 			}
 		})
+	}
+}
+
+// Whoever names no images learns which values are missing, and not from a pod that cannot pull.
+func TestNoImageHasADefault(t *testing.T) {
+	needTools(t)
+	for values, missing := range map[string][]string{
+		"image.repository=,runtime.image=": {"image.repository: expected ", "runtime.image: expected "},
+		"image.repository=":                {"image.repository: expected "},
+		"runtime.image=":                   {"runtime.image: expected "},
+	} {
+		for _, more := range []string{"replicas=1", "admissionPolicy.enabled=true"} {
+			_, err := apiservertest.RenderChart(t.Context(), "--set-string", values, "--set", more)
+			if err == nil {
+				t.Errorf("%s,%s: rendered", values, more)
+				continue
+			}
+			for _, name := range []string{"image.repository: expected ", "runtime.image: expected "} {
+				if got, want := strings.Count(err.Error(), name), slices.Contains(missing, name); (got == 1) != want {
+					t.Errorf("%s,%s: %q is %d times in: %v", values, more, name, got, err)
+				}
+			}
+		}
 	}
 }
 

@@ -23,15 +23,31 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | tr
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Fails unless both images are named: no default could be pulled. */}}
+{{- define "rosey-operator.needImages" -}}
+{{- $missing := list }}
+{{- if not .Values.image.repository }}{{ $missing = append $missing "image.repository: expected the name of the operator's image without its tag, for example registry.example/rosey/operator" }}{{ end }}
+{{- if not .Values.runtime.image }}{{ $missing = append $missing "runtime.image: expected the image of the bots, for example registry.example/rosey/rosey:1.2.3" }}{{ end }}
+{{- if $missing }}{{ fail (printf "\n%s\n" (join "\n" $missing)) }}{{ end }}
+{{- end }}
+
 {{/* With a digest, the tag is left out: it would have no effect and could name another version. */}}
 {{- define "rosey-operator.image" -}}
-{{- if .Values.image.digest }}{{ printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- include "rosey-operator.needImages" . }}
+{{- $digest := .Values.image.digest }}
+{{- if not (or $digest .Values.image.tag) }}{{ $digest = get (.Chart.Annotations | default dict) "rosey.dev/operator-digest" }}{{ end }}
+{{- if $digest }}{{ printf "%s@%s" .Values.image.repository $digest }}
 {{- else }}{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
 {{- end }}
 {{- end }}
 
 {{- define "rosey-operator.runtimeImage" -}}
-{{ .Values.runtime.image | default (printf "rosey.dev/rosey:%s" .Chart.AppVersion) }}
+{{- include "rosey-operator.needImages" . }}
+{{- $image := .Values.runtime.image }}
+{{- if regexMatch "[:@][^/]*$" $image }}{{ $image }}
+{{- else }}{{ with get (.Chart.Annotations | default dict) "rosey.dev/rosey-digest" }}{{ printf "%s@%s" $image . }}
+{{- else }}{{ printf "%s:%s" $image .Chart.AppVersion }}
+{{- end }}{{ end }}
 {{- end }}
 
 {{/* Not empty if PodMonitors are to be installed. */}}
