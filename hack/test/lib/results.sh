@@ -3,7 +3,7 @@
 
 # While results is set, run_go_tests writes its events and counts there.
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+trap end_background EXIT
 
 failed=()
 
@@ -22,6 +22,40 @@ timed() {
   "$@" || status=$?
   printf '%d\t%s\n' "$((SECONDS - started))" "$name" >>"$results/steps"
   return "$status"
+}
+
+declare -A background=()
+
+# begin NAME COMMAND...: starts a part in the background that yields to all else. finish shows what it printed.
+begin() {
+  say "$1 (in the background)"
+  set -m # the part is a process group, which ends with this run
+  {
+    renice -n 19 -p "$BASHPID" >/dev/null || true
+    trap - EXIT
+    left_out=()
+    status=0
+    timed "$@" || status=$?
+    [ "${#left_out[@]}" -eq 0 ] || printf '%s\n' "${left_out[@]}" >"$results/left_out.$1"
+    exit "$status"
+  } >"$results/output.$1" 2>&1 &
+  background[$1]=$!
+  set +m
+}
+
+# finish NAME: waits for a part that begin started.
+finish() {
+  wait "${background[$1]}" || failed+=("$1")
+  unset "background[$1]"
+  say "$1 (finished)"
+  cat "$results/output.$1"
+  [ ! -e "$results/left_out.$1" ] || mapfile -t -O "${#left_out[@]}" left_out <"$results/left_out.$1"
+}
+
+end_background() {
+  local group
+  for group in "${background[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+  rm -rf "$results"
 }
 
 # report_slowest prints the ten slowest parts: the scripts' own steps, and Go packages with their slowest test.

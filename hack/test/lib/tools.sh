@@ -180,18 +180,23 @@ run_raced_tests() {
 
 cluster_chaos='^TestOnACluster$'
 
-# run_cluster_chaos runs alone: beside another cluster, two cores would be too slow for its time limits.
+# run_cluster_chaos runs beside no other cluster: two cores would be too slow for its time limits.
 run_cluster_chaos() {
   [ "$ROSEY_E2E" = local-cluster ] || return 0
   say "a minute of faults on a local cluster with two nodes"
   run_go_tests "$@" -run "$cluster_chaos" ./test/chaos
 }
 
+# These packages may take as long as they like: they run beside a cluster, and yield to it.
+patient=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs)
+
+run_patient_tests() { run_go_tests -p 1 -parallel 4 "$@" "${patient[@]}"; }
+
 # run_other_tests begins with the two slowest packages, which mostly wait for clusters and processes: a third one runs
 # beside them.
 run_other_tests() {
   local others
-  mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" | sort))
+  mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" "${patient[@]}" | sort))
   run_go_tests -p 3 -parallel 4 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
 }
 
@@ -210,9 +215,8 @@ run_browser_tests() {
   echo "pictures of the pages: $pictures"
 }
 
-runs=0
-
-# run_go_tests GO_TEST_ARGUMENT...: counts and events go to $results where results.sh is loaded.
+# run_go_tests GO_TEST_ARGUMENT...: counts and events go to $results where results.sh is loaded, in files that are named
+# after the time of the start: parts may run at the same time.
 run_go_tests() {
   local command=("$test_tools/gotestsum" --format pkgname-and-test-fails --format-hide-empty-pkg)
   local arguments=(-timeout 30m -p 2 "$@")
@@ -220,7 +224,7 @@ run_go_tests() {
     "${command[@]}" -- "${arguments[@]}"
     return
   fi
-  runs=$((runs + 1))
-  "${command[@]}" --jsonfile "$results/events.$runs" -- "${arguments[@]}" |
-    sed -u -e "/^DONE /{w $results/counts.$runs" -e 'd}'
+  local started=$EPOCHREALTIME
+  "${command[@]}" --jsonfile "$results/events.$started" -- "${arguments[@]}" |
+    sed -u -e "/^DONE /{w $results/counts.$started" -e 'd}'
 }
