@@ -193,11 +193,11 @@ patient=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall
 run_patient_tests() { run_go_tests -p 1 -parallel 4 "$@" "${patient[@]}"; }
 
 # run_other_tests begins with the two slowest packages, which mostly wait for clusters and processes: a third one runs
-# beside them.
+# beside them. Five tests of a package at a time: with fewer, the slowest of test/e2e would run alone at the end.
 run_other_tests() {
   local others
   mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" "${patient[@]}" | sort))
-  run_go_tests -p 3 -parallel 4 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
+  run_go_tests -p 3 -parallel 5 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
 }
 
 # run_browser_tests opens the pages in headless Chromium, and leaves pictures of them in the cache.
