@@ -17,7 +17,7 @@ MAKEOVERRIDES :=
 
 .PHONY: help
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: ## Run a bot with all it needs on a local Kubernetes cluster (KUBECONFIG=path REGISTRY=host/path: on your own).
@@ -50,6 +50,10 @@ soak: ## Run days of simulated time and an evening of 100,000 lines, then compar
 .PHONY: rollouts
 rollouts: ## Change RoseyBots twice in a row, in every order, and expect each to end as its last spec asks (SEED=N PAIRS=N).
 	@SEED="$(SEED)" PAIRS="$(PAIRS)" hack/test/rollouts
+
+.PHONY: arm64
+arm64: ## Run tests of processes with the program for linux/arm64, in an emulator (PROGRAM=file TESTS=regexp).
+	@PROGRAM="$(PROGRAM)" TESTS="$(TESTS)" hack/test/arm64
 
 .PHONY: lint
 lint: ## Check style, generated files and scripts.

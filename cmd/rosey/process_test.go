@@ -24,6 +24,10 @@ import (
 // process.
 const runMainVariable = "TEST_AS_ROSEY"
 
+// commandVariable is an environment variable with the command of a program that is tested instead of the test binary:
+// one of another architecture with its emulator, for example. Words are separated by spaces.
+const commandVariable = "TEST_ROSEY_COMMAND"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(runMainVariable) != "" {
 		main()
@@ -37,7 +41,11 @@ func TestMain(m *testing.M) {
 
 func program(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
+	name := os.Args[0]
+	if words := strings.Fields(os.Getenv(commandVariable)); len(words) > 0 {
+		name, arguments = words[0], slices.Concat(words[1:], arguments)
+	}
+	command := exec.CommandContext(t.Context(), name, arguments...)
 	// The variable of the end-to-end tests is no setting: the program would warn of it.
 	environment := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROSEY_E2E=") })
 	command.Env = append(environment, runMainVariable+"=yes")
@@ -243,10 +251,16 @@ logLevel: debug
 	return path
 }
 
-// call runs a command in this process.
+// call runs a command in this process, or as a process of the program that is tested instead.
 func call(t *testing.T, arguments ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errors strings.Builder
+	if os.Getenv(commandVariable) != "" {
+		command := program(t, arguments...)
+		command.Stdout, command.Stderr = &out, &errors
+		_ = command.Run() // the exit code has the result
+		return command.ProcessState.ExitCode(), out.String(), errors.String()
+	}
 	code = run(t.Context(), arguments, &out, &errors)
 	return code, out.String(), errors.String()
 }

@@ -101,6 +101,27 @@ install_proxies() {
   rm -rf "$unpacked"
 }
 
+# install_emulator sets emulator to QEMU's emulator of programs for linux/arm64, of Debian's package, in the cache. It is
+# called by name: nothing is registered in the kernel.
+install_emulator() {
+  local unpacked
+  emulator=$test_tools/qemu-aarch64-static
+  [ ! -x "$emulator" ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    leave_out "programs for linux/arm64: Debian's package qemu-user-static is needed"
+    return
+  fi
+  say "downloading QEMU"
+  unpacked=$(mktemp -d)
+  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq qemu-user-static) \
+    &>/dev/null && dpkg-deb --extract "$unpacked"/*.deb "$unpacked"; then
+    mkdir -p "$test_tools" && mv "$unpacked/usr/bin/qemu-aarch64-static" "$emulator"
+  else
+    leave_out "programs for linux/arm64: apt-get cannot download qemu-user-static"
+  fi
+  rm -rf "$unpacked"
+}
+
 # apt_install PACKAGE...: Debian's PostgreSQL package creates a database and starts a server. The tests start their own.
 apt_install() (
   no_server=/etc/postgresql-common/createcluster.d/rosey-tests.conf
