@@ -132,7 +132,7 @@ const (
 )
 
 // feedEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
-// Event, Own, Replayed and the position are additions.
+// Event, Own, Replayed, Ignored, MayCall and the position are additions.
 type feedEvent struct {
 	Event   string `json:"event"`
 	Server  string `json:"server"`
@@ -146,9 +146,14 @@ type feedEvent struct {
 	Text      *string `json:"text,omitempty"`
 	Recipient string  `json:"recipient,omitempty"`
 	// UserData is about User.
-	UserData *feedUser  `json:"user_data,omitempty"`
-	Users    []feedUser `json:"users,omitzero"`
-	Count    *int       `json:"count,omitempty"`
+	UserData *feedUser `json:"user_data,omitempty"`
+	// Ignored marks what somebody did whom the owner of the bot has it ignore.
+	Ignored bool `json:"ignored,omitempty"`
+	// MayCall are the commands, as PLUGIN.NAME, as which plugins may take a line. It is nil for other events, and without
+	// plugins.
+	MayCall []string   `json:"may_call,omitzero"`
+	Users   []feedUser `json:"users,omitzero"`
+	Count   *int       `json:"count,omitempty"`
 	// Timestamp is the event's own time in Unix seconds, or the time of its arrival if it has none.
 	Timestamp int64 `json:"timestamp"`
 	// Own marks a line that the bot has said.
@@ -199,13 +204,28 @@ func (s *session) publishToFeed(received cytube.ReceivedEvent) {
 		return
 	}
 	event.Server, event.Channel = s.config.Channel.Server, s.config.Channel.Name
+	event.Ignored = event.User != "" && s.live.registry.Ignores(event.User)
 	if event.Event == eventMessage {
-		event.Own, event.Replayed = s.isOwn(event.User), !s.joined
+		s.describeLine(&event)
 	}
 	if event.Timestamp == 0 {
 		event.Timestamp = received.At.Unix()
 	}
 	s.feed.offer(event, received.At)
+}
+
+// describeLine adds what the bot knows of a line, and of who wrote it. Lines that call nothing with the prefix must not
+// call a plugin without it either.
+func (s *session) describeLine(event *feedEvent) {
+	event.Own, event.Replayed = s.isOwn(event.User), !s.joined
+	user, isPresent := s.room.Users.Find(event.User)
+	if isPresent {
+		event.UserData = new(newFeedUser(user))
+	}
+	event.MayCall = s.live.registry.MayCall(event.User, user.Rank)
+	if len(event.MayCall) > 0 && (event.Own || event.Replayed || !isPresent) {
+		event.MayCall = []string{}
+	}
 }
 
 // serverWhisper is the class of lines that the server sends to moderators only. They contain aliases of IP addresses.

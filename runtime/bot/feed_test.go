@@ -79,7 +79,8 @@ func TestFeed(t *testing.T) {
 	}
 	r.say("alice", "hello")
 	event := nextEvent(t, watching, "message")
-	if event["content"] != "hello" || event["replayed"] != nil || event["own"] != nil {
+	if event["content"] != "hello" || event["replayed"] != nil || event["own"] != nil || event["ignored"] != nil ||
+		event["may_call"] != nil || event["user_data"].(map[string]any)["username"] != "alice" {
 		t.Errorf("line %v", event)
 	}
 	must(t, r.channel.Inject("Rosey", `42["chatMsg",{"username":"Rosey","msg":"hello","meta":{},"time":1795421885821}]`))

@@ -227,6 +227,9 @@ type PluginCommand struct {
 	// Private leaves its arguments out of the audit also if it is given in the chat. Those of private messages never are
 	// in it.
 	Private bool `json:"private,omitempty"`
+	// Lines declares that the plugin also takes lines of the chat as this command, without the prefix, such as an answer
+	// in a quiz. The field may_call of each event that is a line says whether it may be taken so.
+	Lines bool `json:"lines,omitempty"`
 }
 
 // PluginCooldown is in milliseconds.

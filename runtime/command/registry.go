@@ -85,6 +85,22 @@ func (r *Registry) Ignores(user string) bool {
 	return n != nil && n.ignored[strings.ToLower(user)]
 }
 
+// MayCall returns the commands, as PLUGIN.NAME, as which plugins may take a line of a user in the chat that has no
+// prefix: those that declare it, and that the user may give. Nil: there are no plugins.
+func (r *Registry) MayCall(user string, rank float64) []string {
+	n := r.names.Load()
+	if n == nil || !n.hasPlugins {
+		return nil
+	}
+	mayCall := []string{}
+	for _, e := range n.lines {
+		if !n.ignored[strings.ToLower(user)] && e.allows(user, rank) {
+			mayCall = append(mayCall, e.id())
+		}
+	}
+	return mayCall
+}
+
 // entry is a command in one source, as the owner of the bot has it. It does not change.
 type entry struct {
 	command
@@ -111,6 +127,9 @@ type names struct {
 	// entries are in the order of help.
 	entries []*entry
 	byName  map[source]map[string]*entry
+	// lines are the commands as which plugins also take lines of the chat.
+	lines      []*entry
+	hasPlugins bool
 	// away are the plugins that do not answer.
 	away []string
 	// conflicts are the names that a plugin declares and others have, by plugin.
@@ -124,7 +143,7 @@ func resolve(settings config.Commands, plugins []Plugin) *names {
 	n := &names{
 		settings: settings, ignored: set(settings.Ignore), conflicts: map[string][]string{},
 		reserved: map[string]bool{}, used: map[string]bool{},
-		byName: map[source]map[string]*entry{fromChat: {}, fromPM: {}},
+		byName: map[source]map[string]*entry{fromChat: {}, fromPM: {}}, hasPlugins: len(plugins) > 0,
 	}
 	for _, c := range table() {
 		n.reserved[c.Name] = true
@@ -136,9 +155,9 @@ func resolve(settings config.Commands, plugins []Plugin) *names {
 		}
 		for _, declared := range plugin.Commands {
 			for _, via := range sources(declared) {
-				c := command{PluginCommand: declared, source: via}
-				n.add(&entry{command: c, plugin: plugin.Name, available: plugin.Available},
-					n.overridePlugin(plugin.Name, declared.Name))
+				n.addPlugins(&entry{
+					command: command{PluginCommand: declared, source: via}, plugin: plugin.Name, available: plugin.Available,
+				})
 			}
 		}
 	}
@@ -166,6 +185,18 @@ func (n *names) setUnused(plugins []Plugin) {
 			n.unused = append(n.unused, key)
 		}
 	}
+}
+
+// addPlugins adds a command of a plugin. Who may give it is also who may say what the plugin takes as the command, even
+// if the command itself is disabled.
+func (n *names) addPlugins(e *entry) {
+	override := n.overridePlugin(e.plugin, e.Name)
+	if e.Lines && e.source == fromChat {
+		taken := *e
+		taken.overrule(override)
+		n.lines = append(n.lines, &taken)
+	}
+	n.add(e, override)
 }
 
 // add adds a command as an override has it, unless that disables it.

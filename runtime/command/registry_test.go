@@ -275,6 +275,45 @@ func TestIgnoredUsersCallNothing(t *testing.T) {
 	})
 }
 
+// TestLinesWithoutThePrefixCallOnlyWhatTheirWriterMayCall asks whose lines plugins may take as their commands.
+func TestLinesWithoutThePrefixCallOnlyWhatTheirWriterMayCall(t *testing.T) {
+	t.Parallel()
+	c, everybodys := enabled("!", 0), "bot.ai,quiz.a"
+	c.Ignore = []string{"Spam"}
+	c.Overrides = map[string]config.CommandOverride{
+		"ai": {Rank: new(1.), Deny: []string{"Mallory"}}, "bot.ai": {Allow: []string{"alice"}},
+		"a": {Disabled: true, Deny: []string{"bob"}}, "ask": {Rank: new(2.)},
+	}
+	registry := NewRegistry()
+	registry.Configure(c)
+	if got := registry.MayCall("alice", 1); got != nil {
+		t.Errorf("without plugins: %q", got)
+	}
+	registry.SetPlugins([]Plugin{{Name: "bot"}})
+	if got := registry.MayCall("alice", 1); got == nil || len(got) != 0 {
+		t.Errorf("before the plugin is found: %q", got)
+	}
+	registry.SetPlugins([]Plugin{
+		{Name: "bot", Available: true, Commands: []bus.PluginCommand{
+			{Name: "ai", Aliases: []string{"ask"}, Lines: true}, {Name: "other"},
+			{Name: "private", Lines: true, Via: []string{bus.ViaPM}},
+		}},
+		{Name: "quiz", Commands: []bus.PluginCommand{{Name: "a", Lines: true}, {Name: "hard", Lines: true, Rank: 3}}},
+	})
+	for _, one := range []struct {
+		user string
+		rank float64
+		want string
+	}{
+		{"alice", 1, everybodys}, {"carol", 1, everybodys}, {"carol", 0, "quiz.a"}, {"spam", 5, ""},
+		{"MALLORY", 2, "quiz.a"}, {"Bob", 2, "bot.ai"}, {"admin", 3, everybodys + ",quiz.hard"},
+	} {
+		if got := strings.Join(registry.MayCall(one.user, one.rank), ","); got != one.want {
+			t.Errorf("%s with rank %v: %q, want %q", one.user, one.rank, got, one.want)
+		}
+	}
+}
+
 func TestPluginsAreNotCalledByLinesThatAreNoCommands(t *testing.T) {
 	t.Parallel()
 	inChannel(t, enabled("!", 0), func(r *rig) {

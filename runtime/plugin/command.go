@@ -34,6 +34,9 @@ type Command struct {
 	// Private leaves the arguments of calls out of the bot's audit also if they come from the chat. Those of private
 	// messages never are in it: of them it has only the length.
 	Private bool
+	// Lines declares that the plugin also takes lines of the chat as this command, without the prefix: what names the bot,
+	// or an answer in a quiz. Event.MayCall then says whose lines it may take so.
+	Lines bool
 	// Examples are shown in the help, and run as tests.
 	Examples []Example
 }
@@ -182,7 +185,7 @@ func (c command) metadata() (string, error) {
 		Cooldown: bus.PluginCooldown{
 			UserMS: int(c.Cooldown.User.Milliseconds()), ChannelMS: int(c.Cooldown.Channel.Milliseconds()),
 		},
-		TimeoutMS: int(c.Timeout.Milliseconds()), Private: c.Private,
+		TimeoutMS: int(c.Timeout.Milliseconds()), Private: c.Private, Lines: c.Lines,
 	}
 	for _, via := range c.Via {
 		declared.Via = append(declared.Via, string(via))

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,7 +20,7 @@ type Event struct {
 
 	// Name is that of the event, for example Message.
 	Name string
-	// User is who it is about, if it is about somebody. The rank is known for UserJoined and UserLeft alone.
+	// User is who it is about, if it is about somebody. The rank is known for Message, UserJoined and UserLeft.
 	User User
 	// Text is the line of a Message as plain text, and HTML as CyTube sent it.
 	Text, HTML string
@@ -29,8 +30,23 @@ type Event struct {
 	IsOwn bool
 	// Replayed is true for a line that was said before the bot joined: the server repeats the last ones.
 	Replayed bool
+	// IsIgnored is true for what somebody did whom the owner of the bot has it ignore: do not react to it.
+	IsIgnored bool
 	// Data is what CyTube sent, without what is private. Its form is that of the event of this name there.
 	Data json.RawMessage
+
+	// mayCall are the commands as which the line may be taken, as PLUGIN.NAME. Nil: the bot does not say.
+	mayCall []string
+}
+
+// MayCall reports whether a Message may be taken as a call of a command of the plugin that has declared Lines. Lines of
+// the bot itself, of people whom it ignores or who may not give this command, and lines that are replayed may not. A
+// bot of an earlier version does not know who may give a command: then everybody may whom it does not ignore.
+func (e *Event) MayCall(command string) bool {
+	if e.mayCall == nil {
+		return e.Name == Message && !e.IsOwn && !e.Replayed && !e.IsIgnored
+	}
+	return slices.Contains(e.mayCall, e.Plugin()+"."+command)
 }
 
 // Events of every channel. The feed has others too, by the names that CyTube gives them.
@@ -58,6 +74,8 @@ type feedEvent struct {
 	Timestamp    int64           `json:"timestamp"` // Unix seconds
 	Own          bool            `json:"own"`
 	Replayed     bool            `json:"replayed"`
+	Ignored      bool            `json:"ignored"`
+	MayCall      []string        `json:"may_call"`
 	PlatformData json.RawMessage `json:"platform_data"`
 }
 
@@ -69,7 +87,7 @@ func (r *runner) newEvent(data []byte) (*Event, error) {
 	return &Event{
 		Channel: r.channel, Name: payload.Event, User: User{Name: payload.User, Rank: payload.UserData.Rank},
 		Text: payload.Text, HTML: payload.Content, At: time.Unix(payload.Timestamp, 0).UTC(), IsOwn: payload.Own,
-		Replayed: payload.Replayed, Data: payload.PlatformData,
+		Replayed: payload.Replayed, IsIgnored: payload.Ignored, Data: payload.PlatformData, mayCall: payload.MayCall,
 	}, nil
 }
 

@@ -34,9 +34,7 @@ func (p Person) Joins() {
 	p.room.mu.Lock()
 	p.room.people[p.user.Name] = bus.ChannelUser{Name: p.user.Name, Rank: p.user.Rank}
 	p.room.mu.Unlock()
-	p.room.Event(plugin.UserJoined, map[string]any{
-		"user": p.user.Name, "user_data": map[string]any{"username": p.user.Name, "rank": p.user.Rank},
-	})
+	p.room.Event(plugin.UserJoined, map[string]any{"user": p.user.Name, "user_data": p.data()})
 }
 
 // Leaves is described at Joins.
@@ -45,9 +43,7 @@ func (p Person) Leaves() {
 	p.room.mu.Lock()
 	delete(p.room.people, p.user.Name)
 	p.room.mu.Unlock()
-	p.room.Event(plugin.UserLeft, map[string]any{
-		"user": p.user.Name, "user_data": map[string]any{"username": p.user.Name, "rank": p.user.Rank},
-	})
+	p.room.Event(plugin.UserLeft, map[string]any{"user": p.user.Name, "user_data": p.data()})
 }
 
 // GoesAway marks the person as away from the keyboard. They need to have joined.
@@ -62,11 +58,29 @@ func (p Person) GoesAway() {
 // Writes makes the person write a line in the chat that is no command. The plugin gets the event.
 func (p Person) Writes(text string) {
 	p.room.t.Helper()
-	fields := map[string]any{"user": p.user.Name, "text": text, "content": text}
+	fields := map[string]any{
+		"user": p.user.Name, "text": text, "content": text, "user_data": p.data(), "may_call": p.mayCall(),
+	}
 	if p.user.Name == BotName {
 		fields["own"] = true
 	}
 	p.room.Event(plugin.Message, fields)
+}
+
+// data returns what events say about the person.
+func (p Person) data() map[string]any {
+	return map[string]any{"username": p.user.Name, "rank": p.user.Rank}
+}
+
+// mayCall returns the commands as which the plugin may take a line of the person.
+func (p Person) mayCall() []string {
+	mayCall := []string{}
+	for _, command := range p.room.plugin.Commands() {
+		if _, why := p.find(command.Name, bus.ViaChat); command.Lines && why == "" && p.user.Name != BotName {
+			mayCall = append(mayCall, p.room.subjects.Name+"."+command.Name)
+		}
+	}
+	return mayCall
 }
 
 // Event sends an event of the feed to the plugin, with the fields of its payload.

@@ -149,6 +149,7 @@ func TestWhoComesIsGreetedOnceInAWhile(t *testing.T) {
 	for range 3 {
 		carol.Joins()
 	}
+	room.Event(plugin.UserJoined, map[string]any{"user": "spam", "ignored": true})
 	room.As("dave", plugin.Guest).Joins()
 	room.Hears("^Hello, Carol!$")
 	room.Hears("^Read the rules\\.$")

@@ -33,7 +33,7 @@ func greet(ctx context.Context, e *plugin.Event) error {
 		return err
 	}
 	name := strings.ToLower(e.User.Name)
-	if name == "" || len(name) > maxNameBytes {
+	if name == "" || len(name) > maxNameBytes || e.IsIgnored {
 		return nil
 	}
 	again := e.Settings().Duration(greetAgain)

@@ -25,7 +25,7 @@ func (s *speaker) answer(
 	if err != nil {
 		return nil, err
 	}
-	reserved, err := reserve(ctx, c, request.estimate())
+	reserved, err := reserve(ctx, c, said, request.estimate())
 	if err != nil {
 		return nil, err
 	}

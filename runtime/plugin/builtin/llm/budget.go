@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/plugin"
@@ -22,52 +23,107 @@ const (
 	minuteKeys = "answers/minute/"
 	dayKeys    = "answers/day/"
 	tokenKeys  = "tokens/day/"
+	// Those of a person have the day and their name, in lower case, at the end, and those of all guests the day alone.
+	personKeys      = "answers/person/"
+	personTokenKeys = "tokens/person/"
+	guestKeys       = "answers/guests/"
+	guestTokenKeys  = "tokens/guests/"
 )
 
-// reservation is what was taken from the budgets of a day for one answer.
-type reservation struct {
-	dayKey, tokenKey string
-	tokens           int64
-	lasts            time.Duration
+// counter is what a budget counts.
+type counter int
+
+const (
+	inMinute counter = iota // answers; of what was not answered too
+	answers
+	tokens
+)
+
+// budget is what may be used in a window.
+type budget struct {
+	key     string
+	lasts   time.Duration
+	counted counter
+	most    int64
+	// isShare is whether the last answer of the window may be longer than what is left. Otherwise whoever has a small
+	// share of the tokens could never ask.
+	isShare bool
+	refusal string
 }
 
-// reserve takes one answer with an estimate of its tokens from the budgets, or returns an overBudget. Without the
-// database there is no answer: it would not be counted.
-func reserve(ctx context.Context, c *plugin.Channel, estimate int64) (reservation, error) {
-	settings, now := c.Settings(), c.Now().UTC()
+// isOver reports whether the budget does not suffice for an amount, which makes the sum.
+func (b budget) isOver(sum, amount int64) bool {
+	if b.isShare {
+		return sum-amount >= b.most
+	}
+	return sum > b.most
+}
+
+// budgets returns what bounds an answer to somebody. Those of a person come last: whoever asks in vain, under however
+// many names, leaves no keys.
+func budgets(settings plugin.Settings, who string, rank float64, now time.Time) []budget {
 	midnight := now.Truncate(24 * time.Hour).Add(24 * time.Hour)
-	day, dayLasts := now.Format(time.DateOnly), midnight.Sub(now)+time.Minute
+	day, lasts := now.Format(time.DateOnly), midnight.Sub(now)+time.Minute
 	tomorrow := fmt.Sprintf("ask me again in %s.", hours(midnight.Sub(now)))
-	for _, budget := range []struct {
-		key   string
-		lasts time.Duration
-		most  int
-		text  string
-	}{
-		{minuteKeys + now.Format("15:04"), 2 * time.Minute, settings.Int(perMinute),
-			"I answer too much at once: ask me again in a minute."},
-		{dayKeys + day, dayLasts, settings.Int(perDay), "I have answered as much as I may today: " + tomorrow},
-	} {
-		sum, err := c.KV().Add(ctx, budget.key, 1, plugin.Expires(budget.lasts))
+	perDay, perDayTokens := int64(settings.Int(perDay)), int64(settings.Int(tokensPerDay))
+	all := []budget{
+		{
+			key: minuteKeys + now.Format("15:04"), lasts: 2 * time.Minute, counted: inMinute,
+			most: int64(settings.Int(perMinute)), refusal: "I answer too much at once: ask me again in a minute.",
+		},
+		{
+			key: dayKeys + day, lasts: lasts, counted: answers, most: perDay,
+			refusal: "I have answered as much as I may today: " + tomorrow,
+		},
+		{
+			key: tokenKeys + day, lasts: lasts, counted: tokens, most: perDayTokens,
+			refusal: "I have used up my words of today: " + tomorrow,
+		},
+	}
+	// Everybody can take as many names as they like as a guest, so all guests are as one.
+	share, whose := int64(settings.Int(guestShare)), "guests"
+	answerKey, tokenKey := guestKeys+day, guestTokenKeys+day
+	if rank >= plugin.Registered {
+		share, whose = int64(settings.Int(personShare)), who
+		answerKey, tokenKey = personKeys+day+"/"+strings.ToLower(who), personTokenKeys+day+"/"+strings.ToLower(who)
+	}
+	refusal := fmt.Sprintf("I have answered %s as much as I may today: %s", whose, tomorrow)
+	return append(all,
+		budget{answerKey, lasts, answers, percent(share, perDay), true, refusal},
+		budget{tokenKey, lasts, tokens, percent(share, perDayTokens), true, refusal})
+}
+
+// percent returns a share, rounded up.
+func percent(share, all int64) int64 { return (share*all + 99) / 100 }
+
+// reservation is what was taken from the budgets for one answer.
+type reservation struct {
+	taken  []budget
+	tokens int64
+}
+
+// reserve takes one answer to somebody, with an estimate of its tokens, from the budgets, or returns an overBudget.
+// Without the database there is no answer: it would not be counted.
+func reserve(ctx context.Context, c *plugin.Channel, said line, estimate int64) (reservation, error) {
+	r := reservation{tokens: estimate}
+	for _, one := range budgets(c.Settings(), said.who, said.rank, c.Now().UTC()) {
+		amount := int64(1)
+		if one.counted == tokens {
+			amount = estimate
+		}
+		sum, err := c.KV().Add(ctx, one.key, amount, plugin.Expires(one.lasts))
 		if err != nil {
 			return reservation{}, fmt.Errorf("counting the answer: %w", err)
 		}
-		if sum > int64(budget.most) {
-			return reservation{}, overBudget{budget.text, budget.key, budget.lasts}
+		r.taken = append(r.taken, one)
+		if one.isOver(sum, amount) {
+			if err := r.correct(ctx, c, new(int64)); err != nil {
+				return reservation{}, err
+			}
+			return reservation{}, overBudget{one.refusal, one.key, one.lasts}
 		}
 	}
-	taken := reservation{dayKey: dayKeys + day, tokenKey: tokenKeys + day, tokens: estimate, lasts: dayLasts}
-	sum, err := c.KV().Add(ctx, taken.tokenKey, estimate, plugin.Expires(dayLasts))
-	if err != nil {
-		return reservation{}, fmt.Errorf("counting the tokens: %w", err)
-	}
-	if sum > int64(settings.Int(tokensPerDay)) {
-		if err := taken.correct(ctx, c, new(int64)); err != nil {
-			return reservation{}, err
-		}
-		return reservation{}, overBudget{"I have used up my words of today: " + tomorrow, taken.tokenKey, dayLasts}
-	}
-	return taken, nil
+	return r, nil
 }
 
 // correct puts the number of tokens that were used in the place of the estimate. Nil: it is not known, and the estimate
@@ -79,12 +135,20 @@ func (r reservation) correct(ctx context.Context, c *plugin.Channel, used *int64
 	// It is done even if who asked has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), correctTimeout)
 	defer cancel()
-	_, err := c.KV().Add(ctx, r.tokenKey, *used-r.tokens, plugin.Expires(r.lasts))
-	if err == nil && *used == 0 {
-		_, err = c.KV().Add(ctx, r.dayKey, -1, plugin.Expires(r.lasts))
-	}
-	if err != nil {
-		return fmt.Errorf("counting what was used: %w", err)
+	for _, one := range r.taken {
+		by := int64(0)
+		switch {
+		case one.counted == tokens:
+			by = *used - r.tokens
+		case one.counted == answers && *used == 0:
+			by = -1
+		}
+		if by == 0 {
+			continue
+		}
+		if _, err := c.KV().Add(ctx, one.key, by, plugin.Expires(one.lasts)); err != nil {
+			return fmt.Errorf("counting what was used: %w", err)
+		}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 // line is a line of the chat.
 type line struct {
 	who, text string
+	rank      float64
 	isOwn     bool // the bot said it
 }
 
@@ -72,10 +73,10 @@ func (s *speaker) hear(ctx context.Context, e *plugin.Event) error {
 		return nil
 	}
 	self := s.look(ctx, e.Channel)
-	said := line{who: e.User.Name, text: e.Text, isOwn: e.IsOwn}
+	said := line{who: e.User.Name, rank: e.User.Rank, text: e.Text, isOwn: e.IsOwn}
 	before := s.heard.last(e.Settings().Int(contextLines))
 	s.heard.add(said)
-	if said.isOwn || e.Replayed || !s.isMeant(e, self) || !s.mayAnswer(e) {
+	if !e.MayCall(askName) || !s.isMeant(e, self) || !s.mayAnswer(e) {
 		return nil
 	}
 	lines, err := s.answer(ctx, e.Channel, said, before, said.who)

@@ -41,7 +41,12 @@ const (
 	perMinute    = "perMinute"
 	perDay       = "perDay"
 	tokensPerDay = "tokensPerDay"
+	personShare  = "personShare"
+	guestShare   = "guestShare"
 )
+
+// askName is the command as which lines are taken that name the bot.
+const askName = "ai"
 
 // VariablePrefix begins the names of the environment variables that can be the key: nobody who writes settings can send
 // another one.
@@ -68,7 +73,7 @@ func newPlugin(getenv func(string) string) *plugin.Plugin {
 	declareBudgets(p)
 	s := &speaker{getenv: getenv, answered: map[string]time.Time{}}
 	p.Command(plugin.Command{
-		Name: "ai", Aliases: []string{"ask", "talk"}, Usage: "question", Help: "Answers a question.",
+		Name: askName, Aliases: []string{"ask", "talk"}, Usage: "question", Help: "Answers a question.", Lines: true,
 		Cooldown: plugin.Cooldown{User: 15 * time.Second}, Timeout: maxTimeout + replyTime,
 		Examples: []plugin.Example{
 			{Say: "!ai", Wrong: `expected a question`}, {Say: "!ask What is the film about?", Like: `.`},
@@ -147,6 +152,14 @@ func declareBudgets(p *plugin.Plugin) {
 		Help: "The most tokens in a day, in UTC: of questions, context and answers together.",
 	})
 	p.Setting(plugin.Setting{
+		Name: personShare, Default: "25", Check: plugin.Whole(1, 100),
+		Help: "The share of perDay and of tokensPerDay that one registered person may use, in percent.",
+	})
+	p.Setting(plugin.Setting{
+		Name: guestShare, Default: "50", Check: plugin.Whole(1, 100),
+		Help: "The share that all guests together may use, in percent: as a guest everybody has any name.",
+	})
+	p.Setting(plugin.Setting{
 		Name: maxTokens, Default: "300", Check: plugin.Whole(1, 16_384), Help: "The most tokens of an answer.",
 	})
 }
@@ -186,7 +199,7 @@ func (s *speaker) answerCall(ctx context.Context, c *plugin.Call) (plugin.Reply,
 	if strings.TrimSpace(c.Args) == "" {
 		return plugin.Reply{}, plugin.Usage("expected a question")
 	}
-	said := line{who: c.User.Name, text: c.Args}
+	said := line{who: c.User.Name, rank: c.User.Rank, text: c.Args}
 	before := s.heard.last(c.Settings().Int(contextLines))
 	if c.Via == plugin.Chat { // a private message is nobody else's
 		s.heard.add(said)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -218,6 +219,29 @@ func TestItAnswersWhoNamesIt(t *testing.T) {
 	}
 }
 
+// What the owner of the bot decides about !ai holds for who names the bot too.
+func TestWhoMayNotAskByCommandDoesNotByNamingTheBot(t *testing.T) {
+	t.Parallel()
+	api := serve(t, streams("Hi!", 9))
+	room := api.open(t)
+	names := func(user string, more map[string]any) {
+		fields := map[string]any{"user": user, "text": "Rosey? I am " + user}
+		maps.Copy(fields, more)
+		room.Event(plugin.Message, fields)
+	}
+	names("spam", map[string]any{"ignored": true, "may_call": []string{}})
+	names("mallory", map[string]any{"may_call": []string{"other.ai", "llm.x"}})
+	names("eve", map[string]any{"ignored": true})
+	names("alice", nil) // an earlier bot says nothing about her
+	room.Hears("^alice: Hi!$")
+	names("bob", map[string]any{"may_call": []string{"llm.ai"}})
+	room.Hears("^bob: Hi!$")
+	room.Silent()
+	if count := len(api.requests()); count != 2 {
+		t.Errorf("%d requests", count)
+	}
+}
+
 func TestItDoesNotAnswerNamesIfItShallNot(t *testing.T) {
 	t.Parallel()
 	api := serve(t, streams("Hi!", 9))
@@ -420,6 +444,44 @@ func TestTheBudgetOfTokens(t *testing.T) {
 	if again := 0; !room.Stored("tokens/day/2030-07-01", &again) || again != used || len(api.requests()) != 2 {
 		t.Errorf("%d tokens, before %d", again, used)
 	}
+}
+
+// Otherwise a single person could use the budgets of all. Guests take any names, so they are as one.
+func TestNobodyUsesTheBudgetsAlone(t *testing.T) {
+	t.Parallel()
+	api := serve(t, streams("Yes.", 100))
+	room := api.open(t, plugintest.Setting("perDay", "10"), plugintest.Setting("personShare", "21"),
+		plugintest.Setting("guestShare", "30"), plugintest.Setting("cooldown", "0s"))
+	alice, bob := room.As("Alice", plugin.Registered), room.As("bob", plugin.Registered)
+	for range 3 {
+		alice.Says("!ai x").Expects("^Alice: Yes\\.$")
+	}
+	alice.Says("!ai x").Expects("^I have answered Alice as much as I may today: ask me again in 12 h\\.$")
+	for range 2 {
+		alice.Writes("Rosey?")
+	}
+	room.Hears("^I have answered Alice as much")
+	for i := range 3 {
+		room.As(fmt.Sprintf("guest%d", i), plugin.Guest).Writes("Rosey?")
+		room.Hears("^guest")
+	}
+	room.As("guest9", plugin.Guest).Says("!ai x").Expects("^I have answered guests as much as I may today")
+	bob.Says("!ai x").Expects("^bob: Yes\\.$")
+	room.Silent()
+	if used := 0; !room.Stored("answers/day/2030-07-01", &used) || used != 7 {
+		t.Errorf("%d answers are counted, want those alone that were given", used)
+	}
+	if used := 0; !room.Stored("tokens/day/2030-07-01", &used) || used != 700 {
+		t.Errorf("%d tokens", used)
+	}
+	room.Pass(12 * time.Hour)
+	alice.Says("!ai tomorrow").Expects("Yes")
+	// A share is of tokens too, and one answer is always in it.
+	room.Set("tokensPerDay", "1000")
+	room.Set("personShare", "1")
+	room.Pass(time.Minute)
+	bob.Says("!ai x").Expects("^bob: Yes\\.$")
+	bob.Says("!ai x").Expects("^I have answered bob as much")
 }
 
 // What is not counted could be asked without end.

@@ -134,9 +134,10 @@ func (g *game) answer(name, text string, now time.Time) (runs, isRight bool) {
 	return true, true
 }
 
-// heard takes a line of the chat as an answer. What the bot says, for another plugin also, is none.
+// heard takes a line of the chat as an answer. What the bot says, for another plugin also, is none, nor what somebody
+// says who may not answer by the command.
 func (g *game) heard(_ context.Context, e *plugin.Event) error {
-	if e.Replayed || e.IsOwn || e.User.Name == "" || isCommand(e.Text) {
+	if !e.MayCall(answerName) || e.User.Name == "" || isCommand(e.Text) {
 		return nil
 	}
 	g.answer(e.User.Name, e.Text, e.Now())

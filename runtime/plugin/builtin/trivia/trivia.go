@@ -24,6 +24,9 @@ const (
 	startRank    = "startRank"
 )
 
+// answerName is the command as which the lines of the chat are taken.
+const answerName = "a"
+
 const (
 	// defaultRound and maxRound are how many questions a round has.
 	defaultRound, maxRound = 10, 50
@@ -47,7 +50,7 @@ func New() *plugin.Plugin {
 		},
 	}, g.command)
 	p.Command(plugin.Command{
-		Name: "a", Aliases: []string{"answer"}, Usage: "answer",
+		Name: answerName, Aliases: []string{"answer"}, Usage: "answer", Lines: true,
 		Help:     "Answers the question of a round of trivia, as a line in the chat does.",
 		Examples: []plugin.Example{{Say: "!a Canberra", Wrong: `no round runs`}},
 	}, g.answerCommand)

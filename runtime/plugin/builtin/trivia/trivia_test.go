@@ -110,6 +110,22 @@ func TestAReplayedLineIsNoAnswer(t *testing.T) {
 	room.Hears(`^✅ carol: `)
 }
 
+// What the owner of the bot decides about !a holds for answers without it too.
+func TestWhoMayNotAnswerByCommandDoesNotByALine(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, trivia.New(), numbered(2))
+	alice := room.As("alice", plugin.Registered)
+	alice.Says("!trivia start 2")
+	answer := "answer " + asked(room, 1, 2)
+	room.Event(plugin.Message, map[string]any{"user": "spam", "text": answer, "ignored": true, "may_call": []string{}})
+	room.Event(plugin.Message, map[string]any{"user": "mallory", "text": answer, "may_call": []string{"trivia.b", "x.a"}})
+	room.Event(plugin.Message, map[string]any{"user": "eve", "text": answer, "ignored": true}) // an earlier bot
+	room.As("carol", plugin.Guest).Writes(answer)
+	closed(t, alice)
+	room.Pass(tick)
+	room.Hears(`^✅ carol: `)
+}
+
 // Asked by somebody, the bot says what would be the answer, for another plugin.
 func TestTheBotsOwnLineIsNoAnswer(t *testing.T) {
 	t.Parallel()
