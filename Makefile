@@ -81,5 +81,9 @@ generate: ## Generate deepcopy code, CRDs, RBAC and reference pages from the Go 
 
 .PHONY: build
 build: ## Build bin/rosey and bin/operator.
-	@. hack/lib/compile.sh && use_build_flags && \
-		go build -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty)" -o bin/ ./cmd/rosey ./cmd/operator
+	@. hack/lib/compile.sh && . hack/lib/version.sh && use_build_flags && \
+		go build -ldflags "-s -w -X main.version=$$(tree_version)" -o bin/ ./cmd/rosey ./cmd/operator
+
+.PHONY: release
+release: ## Make everything that a release has in dist, without publishing it (VERSION=X.Y.Z REGISTRY=host/path RUNBOOKS=url SOURCE=url).
+	@VERSION="$(VERSION)" REGISTRY="$(REGISTRY)" RUNBOOKS="$(RUNBOOKS)" SOURCE="$(SOURCE)" hack/release

@@ -73,6 +73,7 @@ type wayOut struct {
 func TestEveryCommandShowsPrintableText(t *testing.T) {
 	ways := []wayOut{
 		{command: "config schema", own: true},
+		{command: "version", own: true},
 		{command: "plugin check", arguments: []string{hostileName}},
 		{command: "plugin check", arguments: []string{"dice"}, own: true},
 		{command: "plugin check", arguments: []string{"dice", "-o", "json"}, own: true},

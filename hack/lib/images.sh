@@ -2,16 +2,8 @@
 # Images of this tree's programs. They are built into files, without Docker, and pushed to a registry or loaded into a
 # cluster.
 
-# tree_version prints the images' tag. A modified working tree gets a new tag each time: pods would not restart for new
-# content under the same tag.
-tree_version() {
-  local version
-  version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)
-  case $version in
-    *-dirty | dev) version=$version.$(date +%s) ;;
-  esac
-  echo "$version"
-}
+# shellcheck source=../lib/version.sh
+. hack/lib/version.sh
 
 # build_image NAME:TAG FILE PACKAGE VERSION [PLATFORM]
 build_image() {

@@ -35,7 +35,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "rosey-operator.image" -}}
 {{- include "rosey-operator.needImages" . }}
 {{- $digest := .Values.image.digest }}
-{{- if not (or $digest .Values.image.tag) }}{{ $digest = get (.Chart.Annotations | default dict) "rosey.dev/operator-digest" }}{{ end }}
+{{- if not (or $digest .Values.image.tag) }}{{ $digest = index (.Chart.Annotations | default dict) "rosey.dev/operator-digest" }}{{ end }}
 {{- if $digest }}{{ printf "%s@%s" .Values.image.repository $digest }}
 {{- else }}{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
 {{- end }}
@@ -45,7 +45,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- include "rosey-operator.needImages" . }}
 {{- $image := .Values.runtime.image }}
 {{- if regexMatch "[:@][^/]*$" $image }}{{ $image }}
-{{- else }}{{ with get (.Chart.Annotations | default dict) "rosey.dev/rosey-digest" }}{{ printf "%s@%s" $image . }}
+{{- else }}{{ with index (.Chart.Annotations | default dict) "rosey.dev/rosey-digest" }}{{ printf "%s@%s" $image . }}
 {{- else }}{{ printf "%s:%s" $image .Chart.AppVersion }}
 {{- end }}{{ end }}
 {{- end }}

@@ -4,26 +4,26 @@
 
 CA_CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
-# build_image NAME:TAG FILE IMPORTPATH VERSION: builds an image of the Go program at IMPORTPATH, resolved in the current
-# directory's module. VERSION is written into the program's variable main.version. The same source gives the same image.
-# The architecture is GOARCH.
+# build_image NAME:TAG FILE IMPORTPATH VERSION LABELS: builds an image of the Go program at IMPORTPATH, resolved in the
+# current directory's module. VERSION is written into the program's variable main.version. The same source gives the same
+# image. The architecture is GOARCH.
 build_image() (
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   use_build_flags
   export GOOS=linux
-  compile "image $1" "${4:+-X main.version=$4}" "$work" "$3" && program_image "$work/"* "$1" "$2" "$4"
+  compile "image $1" "${4:+-X main.version=$4}" "$work" "$3" && program_image "$work/"* "$1" "$2" "$5"
 )
 
-# program_image PROGRAM NAME:TAG FILE VERSION: writes an image of a program that needs no libraries, with CA certificates
-# and a numeric user, which a pod with runAsNonRoot needs.
+# program_image PROGRAM NAME:TAG FILE LABELS: writes an image of a program that needs no libraries, with CA certificates
+# and a numeric user, which a pod with runAsNonRoot needs. LABELS are the members of a JSON object.
 program_image() (
   root=$(mktemp -d)
   trap 'rm -rf "$root"' EXIT
   mkdir -p "$root/bin" "$root${CA_CERTIFICATES%/*}"
   [[ -r $CA_CERTIFICATES ]] || fail "$CA_CERTIFICATES is missing: install the package ca-certificates"
   config='{"User":"65532:65532","Entrypoint":["/bin/'${1##*/}'"],"Env":["PATH=/bin"]'
-  [[ -z $4 ]] || config+=',"Labels":{"org.opencontainers.image.version":"'$4'"}'
+  [[ -z $4 ]] || config+=',"Labels":{'$4'}'
   cp "$1" "$root/bin/" && cp "$CA_CERTIFICATES" "$root$CA_CERTIFICATES" && write_image "$root" "$2" "$3" "$config}"
 )
 
