@@ -80,9 +80,10 @@ generate: ## Generate deepcopy code, CRDs, RBAC and reference pages from the Go 
 	@hack/generate.sh
 
 .PHONY: build
-build: ## Build bin/rosey and bin/operator.
+build: ## Build bin/rosey, bin/operator and bin/kubectl-rosey, the plugin of kubectl.
 	@. hack/lib/compile.sh && . hack/lib/version.sh && use_build_flags && \
-		go build -ldflags "-s -w -X main.version=$$(tree_version)" -o bin/ ./cmd/rosey ./cmd/operator
+		go build -ldflags "-s -w -X main.version=$$(tree_version)" -o bin/ ./cmd/rosey ./cmd/operator ./cmd/kubectl-rosey && \
+		cp cmd/kubectl-rosey/kubectl_complete-rosey bin/
 
 .PHONY: release
 release: ## Make everything that a release has in dist, without publishing it (VERSION=X.Y.Z REGISTRY=host/path RUNBOOKS=url SOURCE=url).

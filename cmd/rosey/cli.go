@@ -26,6 +26,7 @@ func newCLICommand(
 	do func(command *cobra.Command, client *cli.Client, arguments []string) error,
 ) *cobra.Command {
 	var flags *configFlags
+	role := userRole(bus.CLIRole)
 	command := &cobra.Command{
 		Use: use, Short: short, Args: arguments,
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -38,7 +39,7 @@ func newCLICommand(
 			if err := traceCommand(command, loaded.Telemetry); err != nil {
 				return err
 			}
-			client, err := cli.Connect(command.Context(), loaded.Config, log)
+			client, err := cli.Connect(command.Context(), loaded.Config, bus.Role(role), log)
 			if err != nil {
 				return failed(err)
 			}
@@ -51,7 +52,28 @@ func newCLICommand(
 	command.Flags().Lookup("nats").Usage = "URLs of the NATS servers, comma separated (default " +
 		config.DefaultCLINATSURL + "); ROSEY_NATS_URL"
 	command.Flags().Lookup("channel").Usage = "Channel of the bot, if several bots share one service; ROSEY_CHANNEL_NAME"
+	command.Flags().Var(&role, "role", roleUsage)
 	return command
+}
+
+// userRole is the value of --role: the role of the NATS user that a command for people logs in as.
+type userRole bus.Role
+
+const roleUsage = "`Role` of the NATS user: cli, or bot with the configuration of a bot"
+
+// String implements pflag.Value.
+func (r *userRole) String() string { return string(*r) }
+
+// Type implements pflag.Value.
+func (r *userRole) Type() string { return "role" }
+
+// Set implements pflag.Value.
+func (r *userRole) Set(text string) error {
+	if role := bus.Role(text); role != bus.CLIRole && role != bus.BotRole {
+		return errors.New("expected cli or bot")
+	}
+	*r = userRole(text)
+	return nil
 }
 
 func newSayCommand() *cobra.Command {

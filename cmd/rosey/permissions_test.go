@@ -189,6 +189,13 @@ func (r *issuedRig) exercise(db *roseyProcess) {
 		}
 	}
 	r.stored(db, 5)
+	// In a pod of the bot there is the bot's user alone.
+	asBot := append(slices.Clone(r.common[4:8]), "--role", "bot", "--nats-credentials-dir", r.secret("bot-login"))
+	for _, command := range []string{"top", "user alice"} {
+		if code, out, stderr := call(r.T, append(strings.Fields(command), asBot...)...); code != exitClean {
+			r.Errorf("%s as the bot: exit code %d, %s%s", command, code, out, stderr)
+		}
+	}
 	dead := slices.Concat(r.common, []string{"--database", "none", "--nats-credentials-dir", r.secret("db-login")})
 	for verb, want := range map[string]string{
 		"list": "no dead letters", "retry 1": "1: not found", "drop 1": "1: not found",

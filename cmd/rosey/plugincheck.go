@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/plugin/builtin"
 	"rosey.dev/rosey/runtime/plugin/plugintest"
@@ -19,6 +20,7 @@ func newPluginCheckCommand() *cobra.Command {
 	var flags *configFlags
 	var output string
 	var running, call bool
+	role := userRole(bus.CLIRole)
 	command := &cobra.Command{
 		Use:   "check [PLUGIN...]",
 		Short: "Run the examples of built-in plugins without a bot, or check plugins that run",
@@ -26,14 +28,14 @@ func newPluginCheckCommand() *cobra.Command {
 			"With --running, check the plugins of a channel over NATS, in whatever language they are written: whether they\n" +
 			"answer, and whether what they offer can be used. With --call too, their examples are called as the bot calls\n" +
 			"them. Nothing is said in the channel, but a plugin does what it does at a call. It needs the NATS user of the\n" +
-			"bot, or a server without users. For a plugin in Go, `go test` checks more: plugintest.Examples.\n\n" +
+			"bot (--role bot), or a server without users. For a plugin in Go, `go test` checks more: plugintest.Examples.\n\n" +
 			"The exit code is 0 if all is as expected.",
 		Example: "  rosey plugin check dice\n" +
 			"  rosey plugin check --running --nats nats://127.0.0.1:4222 --channel movienight greeter",
 		RunE: func(command *cobra.Command, names []string) error {
 			switch {
 			case running:
-				return checkRunningPlugins(command, flags, output, names, call)
+				return checkRunningPlugins(command, flags, bus.Role(role), output, names, call)
 			case call:
 				return errors.New("--call: expected with --running")
 			}
@@ -57,6 +59,7 @@ func newPluginCheckCommand() *cobra.Command {
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",
 		"nats.tlsDir", "channel.name", "pluginsFile"))
+	command.Flags().Var(&role, "role", "With --running: "+roleUsage)
 	command.Flags().BoolVar(&running, "running", false, "Check plugins that run, over NATS")
 	command.Flags().BoolVar(&call, "call", false, "With --running: call the examples of the plugins")
 	addOutputFlag(command, &output)
@@ -64,7 +67,7 @@ func newPluginCheckCommand() *cobra.Command {
 }
 
 func checkRunningPlugins(
-	command *cobra.Command, flags *configFlags, output string, names []string, call bool,
+	command *cobra.Command, flags *configFlags, role bus.Role, output string, names []string, call bool,
 ) error {
 	loaded, err := flags.Load(status.CLIComponent)
 	if err != nil {
@@ -73,7 +76,7 @@ func checkRunningPlugins(
 	if names, err = pluginNames(loaded.Config, names); err != nil {
 		return err
 	}
-	results, err := checkRunning(command.Context(), command, loaded.Config, names, call)
+	results, err := checkRunning(command.Context(), command, loaded.Config, role, names, call)
 	if err != nil {
 		return err
 	}

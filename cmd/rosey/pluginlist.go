@@ -23,6 +23,7 @@ import (
 func newPluginListCommand() *cobra.Command {
 	var flags *configFlags
 	var output string
+	role := userRole(bus.CLIRole)
 	command := &cobra.Command{
 		Use:   "ls [PLUGIN...]",
 		Short: "Ask the plugins of a channel what they offer",
@@ -39,7 +40,7 @@ func newPluginListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			offers, err := askPlugins(command, loaded.Config, names)
+			offers, err := askPlugins(command, loaded.Config, bus.Role(role), names)
 			if err != nil {
 				return failed(err)
 			}
@@ -48,6 +49,7 @@ func newPluginListCommand() *cobra.Command {
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",
 		"nats.tlsDir", "channel.name", "pluginsFile"))
+	command.Flags().Var(&role, "role", roleUsage)
 	addOutputFlag(command, &output)
 	return command
 }
@@ -91,14 +93,16 @@ type pluginOffer struct {
 }
 
 // askPlugins asks all plugins at the same time.
-func askPlugins(command *cobra.Command, c config.Config, names []string) ([]pluginOffer, error) {
+func askPlugins(
+	command *cobra.Command, c config.Config, role bus.Role, names []string,
+) ([]pluginOffer, error) {
 	ctx := command.Context()
 	subjects, err := bus.NewSubjects(c.NATS.SubjectPrefix)
 	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	conn, err := cli.Dial(ctx, c.NATS, "rosey cli", subjects.InboxPrefix(bus.CLIRole), log)
+	conn, err := cli.Dial(ctx, c.NATS, "rosey cli", subjects.InboxPrefix(role), log)
 	if err != nil {
 		return nil, err
 	}

@@ -103,14 +103,14 @@ func (c *runningCheck) callExamples(ctx context.Context, own bus.PluginSubjects,
 
 // checkRunning checks plugins of a channel, over NATS.
 func checkRunning(
-	ctx context.Context, cobraCommand *cobra.Command, c config.Config, names []string, call bool,
+	ctx context.Context, cobraCommand *cobra.Command, c config.Config, role bus.Role, names []string, call bool,
 ) ([]pluginCheck, error) {
 	subjects, err := bus.NewSubjects(c.NATS.SubjectPrefix)
 	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(cobraCommand.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError + 1}))
-	conn, err := cli.Dial(ctx, c.NATS, "rosey cli", subjects.InboxPrefix(bus.CLIRole), log)
+	conn, err := cli.Dial(ctx, c.NATS, "rosey cli", subjects.InboxPrefix(role), log)
 	if err != nil {
 		return nil, failed(err)
 	}

@@ -35,13 +35,14 @@ type Client struct {
 
 // Connect connects to the NATS server of a configuration. It does not wait for a server that is down: after a few
 // seconds it returns an error that says why there is no connection. If the configuration names a channel, all requests
-// are about that channel, and Tail leaves out the messages of others.
-func Connect(ctx context.Context, configuration config.Config, log *slog.Logger) (*Client, error) {
+// are about that channel, and Tail leaves out the messages of others. role is that of the NATS user, who may have
+// replies sent only to inboxes of its role.
+func Connect(ctx context.Context, configuration config.Config, role bus.Role, log *slog.Logger) (*Client, error) {
 	subjects, err := bus.NewSubjects(configuration.NATS.SubjectPrefix)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := Dial(ctx, configuration.NATS, "rosey cli", subjects.InboxPrefix(bus.CLIRole), log)
+	conn, err := Dial(ctx, configuration.NATS, "rosey cli", subjects.InboxPrefix(role), log)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func connectAs(t *testing.T, url, user, password string) *cli.Client {
 
 func connectWith(t *testing.T, configuration config.Config) *cli.Client {
 	t.Helper()
-	client, err := cli.Connect(t.Context(), configuration, natstest.Log(t))
+	client, err := cli.Connect(t.Context(), configuration, bus.CLIRole, natstest.Log(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +159,8 @@ func TestErrorsAreOneClearLine(t *testing.T) {
 	_, refused := client.UserStats(t.Context(), "")
 	_, timedOut := client.Say(t.Context(), "x")
 	protected := natstest.Start(t, func(o *server.Options) { o.Authorization = "token" })
-	_, authorization := cli.Connect(t.Context(), settings(protected.URL()), natstest.Log(t))
-	_, unreachable := cli.Connect(t.Context(), settings("nats://127.0.0.1:1"), natstest.Log(t))
+	_, authorization := cli.Connect(t.Context(), settings(protected.URL()), bus.CLIRole, natstest.Log(t))
+	_, unreachable := cli.Connect(t.Context(), settings("nats://127.0.0.1:1"), bus.CLIRole, natstest.Log(t))
 	for want, err := range map[string]error{
 		"no database service answers on rosey.db.query.channel_stats":                                       noService,
 		"the database service cannot answer: Missing username":                                              refused,

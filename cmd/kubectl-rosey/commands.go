@@ -1,0 +1,39 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// groups are the parts of the help.
+var groups = []struct{ id, title string }{
+	{"look", "Look:"},
+	{"channel", "In the channel:"},
+	{"database", "The database:"},
+	{"more", "More:"},
+}
+
+// verb is a command of the plugin.
+type verb struct {
+	group string
+	// rights are those that the user needs in the namespace, and more what a part of the command needs, which does the rest
+	// without.
+	rights, more []right
+	make         func(*app) *cobra.Command
+}
+
+// verbs are all commands, in the order of the help and of the table in docs/kubectl.md.
+func verbs() []verb {
+	inPods := []right{getBots, listPods, execInPods}
+	return []verb{
+		{group: "look", make: newStatusCommand, rights: []right{getBots}, more: []right{listBots, listPods, forwardPorts}},
+
+		{group: "channel", make: newSayCommand, rights: inPods},
+		{group: "channel", make: newTailCommand, rights: inPods},
+		{group: "channel", make: newTopCommand, rights: inPods},
+		{group: "channel", make: newUserCommand, rights: inPods},
+		{group: "channel", make: newPluginsCommand, rights: inPods},
+
+		{group: "database", make: newShowCommand, rights: inPods},
+		{group: "database", make: newDeadCommand, rights: inPods},
+
+		{group: "more", make: newVersionCommand},
+	}
+}

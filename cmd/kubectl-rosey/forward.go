@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+// forward is a port of this machine whose connections end at a port of a pod. They reach the pod through the kubelet, so
+// a NetworkPolicy does not stop them.
+type forward struct {
+	// address is the local host and port.
+	address string
+	// ended gets the error with which the forwarding has ended.
+	ended chan error
+	stop  context.CancelFunc
+}
+
+// close ends the forwarding and waits for its end.
+func (f *forward) close() {
+	f.stop()
+	<-f.ended
+}
+
+// loopback is where a forwarded port listens: nobody else on the network is to reach the pod by it.
+const loopback = "127.0.0.1"
+
+// forwardPort begins to forward a port of a pod. local is the port of this machine, and 0 for any.
+func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remote int) (*forward, error) {
+	dialer, err := c.forwardDialer(pod)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	ready, problems := make(chan struct{}), &bytes.Buffer{}
+	forwarder, err := portforward.NewOnAddressesWithContext(ctx, dialer, []string{loopback},
+		[]string{fmt.Sprintf("%d:%d", local, remote)}, ready, io.Discard, problems)
+	if err != nil {
+		stop()
+		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, err)
+	}
+	f := &forward{ended: make(chan error, 1), stop: stop}
+	go func() {
+		f.ended <- forwarder.ForwardPorts()
+		close(f.ended)
+	}()
+	select {
+	case err := <-f.ended:
+		stop()
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		return nil, c.explain(ctx, fmt.Errorf("forwarding port %d of pod %s: %w", remote, pod.Name, err), forwardPorts)
+	case <-ready:
+	}
+	ports, err := forwarder.GetPorts()
+	if err == nil && len(ports) == 0 {
+		err = errors.New("no port")
+	}
+	if err != nil {
+		f.close()
+		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, err)
+	}
+	f.address = loopback + ":" + strconv.Itoa(int(ports[0].Local))
+	return f, nil
+}
+
+// forwardDialer returns what connects to a pod, as kubectl does it: by a WebSocket, or by SPDY where the API server, or
+// a proxy in front of it, does not speak that.
+func (c *cluster) forwardDialer(pod *corev1.Pod) (httpstream.Dialer, error) {
+	address := c.kube.CoreV1().RESTClient().Post().
+		Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
+	transport, upgrader, err := spdy.RoundTripperFor(c.config)
+	if err != nil {
+		return nil, failedf("preparing to forward a port: %w", err)
+	}
+	tunnel, err := portforward.NewSPDYOverWebsocketDialer(address, c.config)
+	if err != nil {
+		return nil, failedf("preparing to forward a port: %w", err)
+	}
+	plain := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, address)
+	return portforward.NewFallbackDialer(tunnel, plain, needsSPDY), nil
+}
+
+func needsSPDY(err error) bool {
+	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+}
+
+// statusPort returns the port of a pod at which its process serves its status, and 0 if it serves none.
+func statusPort(pod *corev1.Pod) int {
+	if len(pod.Spec.Containers) == 0 {
+		return 0
+	}
+	for _, port := range pod.Spec.Containers[containerOf(pod)].Ports {
+		if port.Name == "http" {
+			return int(port.ContainerPort)
+		}
+	}
+	return 0
+}
+
+// withProcess calls use with the URL of the HTTP server of a pod's process.
+func (c *cluster) withProcess(ctx context.Context, pod *corev1.Pod, use func(url string) error) error {
+	forwarded, err := c.forwardPort(ctx, pod, 0, statusPort(pod))
+	if err != nil {
+		return err
+	}
+	defer forwarded.close()
+	return use("http://" + forwarded.address)
+}
+
+// report returns what the process of a pod says of itself.
+func (c *cluster) report(ctx context.Context, pod *corev1.Pod) (report status.Report, err error) {
+	err = c.withProcess(ctx, pod, func(url string) error {
+		client := status.NewClient(nil)
+		client.Timeout = processTimeout
+		var err error
+		report, err = status.FetchReport(ctx, client, url+status.StatusPath, "")
+		return failed(err)
+	})
+	return report, err
+}

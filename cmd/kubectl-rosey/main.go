@@ -1,0 +1,142 @@
+// Command kubectl-rosey is a plugin of kubectl: `kubectl rosey` shows how RoseyBots are, and does what is to be done with
+// one, with the user's own rights.
+//
+// commands.go is the table of all commands. Each reads the API server, forwards a port of a pod, or runs the program
+// rosey in a pod, as kubectl does it; the operator is asked for nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/klog/v2"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+// Exit codes, as those of rosey. A command that runs rosey in a pod passes on its exit code.
+const (
+	exitClean   = 0
+	exitFailure = 1 // the command was valid and failed; it may succeed later
+	exitUsage   = 2 // the command line is invalid
+)
+
+// version is set by the linker: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func main() {
+	klog.SetLogger(logr.Discard()) // client-go would write into what a command shows
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal kills the process
+	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, colors: isColorTerminal(os.Stdout)})
+	stop()
+	os.Exit(code)
+}
+
+// streams are where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+	// colors reports whether out is a terminal that shows colors.
+	colors bool
+}
+
+// app is what all commands have.
+type app struct {
+	streams
+	// raw is the standard output for what is no text: out makes everything printable.
+	raw io.Writer
+	// flags are those of kubectl: --context, --namespace, --kubeconfig and so on.
+	flags *genericclioptions.ConfigFlags
+}
+
+func run(ctx context.Context, arguments []string, std streams) int {
+	app := newApp(std)
+	root := newRootCommand(app) //nolint:contextcheck // cobra passes the context to the commands
+	root.SetArgs(arguments)
+	root.SetIn(app.in)
+	root.SetOut(app.out)
+	root.SetErr(app.err)
+	return app.report(root.ExecuteContext(ctx))
+}
+
+func newApp(std streams) *app {
+	app := &app{streams: std, raw: std.out, flags: genericclioptions.NewConfigFlags(true)}
+	// What the cluster, and whoever runs in its pods, has written is made printable, whatever a command forgets.
+	app.out, app.err = status.PrintableWriter(std.out), status.PrintableWriter(std.err)
+	return app
+}
+
+// report writes an error of a command, and returns the exit code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitClean
+	}
+	if remote, ok := errors.AsType[*remoteExit](err); ok {
+		return remote.code // it has said why
+	}
+	// What follows the first line is indented, so that no text from outside looks like a message of its own.
+	text := strings.ReplaceAll(err.Error(), "\n", "\n  ")
+	_, _ = fmt.Fprintln(a.err, "kubectl rosey:", text) // there is nowhere else to report an error
+	if _, ok := errors.AsType[*failure](err); ok {
+		return exitFailure
+	}
+	return exitUsage
+}
+
+func newRootCommand(app *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-rosey",
+		Short: "Look at RoseyBots, and do what is to be done with one",
+		Long: "Look at RoseyBots, and do what is to be done with one, with your own rights in the cluster.",
+		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl rosey"},
+		Version:           buildVersion(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // kubectl_complete-rosey does it
+	}
+	app.addGlobalFlags(root)
+	for _, group := range groups {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+	}
+	for _, verb := range verbs() {
+		command := verb.make(app)
+		command.GroupID = verb.group
+		root.AddCommand(command)
+	}
+	return root
+}
+
+// addGlobalFlags adds kubectl's flags that say which cluster, as whom, and which namespace.
+func (a *app) addGlobalFlags(root *cobra.Command) {
+	a.flags.CacheDir = nil // nothing is discovered, so nothing is kept
+	a.flags.AddFlags(root.PersistentFlags())
+	_ = root.RegisterFlagCompletionFunc("namespace", a.completeNamespaces) // it fails for a flag that is not there
+	_ = root.RegisterFlagCompletionFunc("context", a.completeContexts)
+}
+
+// failure is an error with exitFailure as its exit code. All other errors have exitUsage.
+type failure struct{ cause error }
+
+func (f *failure) Error() string { return f.cause.Error() }
+func (f *failure) Unwrap() error { return f.cause }
+
+// failed returns err as a failure, and nil for nil.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{cause: err}
+}
+
+// failedf returns a failure with a message.
+func failedf(format string, arguments ...any) error { return failed(fmt.Errorf(format, arguments...)) }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+// outputFormat is the value of --output.
+type outputFormat string
+
+const (
+	outputText outputFormat = ""
+	outputWide outputFormat = "wide"
+	outputJSON outputFormat = "json"
+	outputYAML outputFormat = "yaml"
+)
+
+// addOutputFlag adds the flag --output with some of the formats besides text.
+func addOutputFlag(command *cobra.Command, output *outputFormat, formats ...outputFormat) {
+	var names []string
+	for _, format := range formats {
+		names = append(names, string(format))
+	}
+	expected := strings.Join(names, ", ")
+	command.Flags().StringVarP((*string)(output), "output", "o", "", "Output format: "+expected+" (default text)")
+	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
+	command.PreRunE = func(*cobra.Command, []string) error {
+		if *output != outputText && !slices.Contains(formats, *output) {
+			return fmt.Errorf("--output: %q, expected %s", string(*output), expected)
+		}
+		return nil
+	}
+}
+
+// writeDocument writes content as JSON or YAML.
+func writeDocument(out io.Writer, output outputFormat, content any) error {
+	text, err := json.MarshalIndent(content, "", "  ")
+	if err != nil {
+		return failedf("encoding the output: %w", err)
+	}
+	text = append(status.EscapeJSON(text), '\n')
+	if output == outputYAML {
+		if text, err = yaml.JSONToYAML(text); err != nil {
+			return failedf("encoding the output: %w", err)
+		}
+	}
+	if _, err := out.Write(text); err != nil {
+		return failedf("writing the output: %w", err)
+	}
+	return nil
+}
+
+// isColorTerminal reports whether a file is a terminal whose user has not asked for text without colors.
+func isColorTerminal(file *os.File) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
+}
+
+// Colors of a terminal.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	dim    = "2"
+)
+
+// page is text for people in the making. What it gets of others must be printable already, since it adds the colors.
+type page struct {
+	strings.Builder
+	colors bool
+}
+
+// paint returns a text in a color, where there are colors.
+func (p *page) paint(color, text string) string {
+	if !p.colors || color == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+// table writes rows in aligned columns, each with an indent. paint returns the color of a cell, or "".
+func (p *page) table(indent string, rows [][]string, paint func(row, column int) string) {
+	var widths []int
+	for _, row := range rows {
+		for column, cell := range row {
+			if column == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[column] = max(widths[column], utf8.RuneCountInString(cell))
+		}
+	}
+	for at, row := range rows {
+		p.WriteString(indent)
+		for column, cell := range row {
+			padding := ""
+			if column < len(row)-1 {
+				padding = strings.Repeat(" ", widths[column]-utf8.RuneCountInString(cell)+2)
+			}
+			p.WriteString(p.paint(paint(at, column), cell) + padding)
+		}
+		p.WriteString("\n")
+	}
+}
+
+// writeTo writes the page. With colors it goes to raw, because out would take them for control characters.
+func (p *page) writeTo(app *app) error {
+	to := app.out
+	if p.colors {
+		to = app.raw
+	}
+	if _, err := io.WriteString(to, p.String()); err != nil {
+		return failedf("writing the output: %w", err)
+	}
+	return nil
+}
+
+// age returns how long ago a time was, as kubectl shows it.
+func age(at time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return duration.HumanDuration(time.Since(at))
+}

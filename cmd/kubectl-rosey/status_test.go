@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+func TestStatusOfOne(t *testing.T) {
+	needServer(t)
+	bot := newBot("well")
+	create(t, bot)
+	createPod(t, "well", "well-bot-1", status.BotComponent)
+	code, out, stderr := call(t, "status", "well")
+	if code != exitFailure || !strings.Contains(stderr, "well in namespace films is not ready: NotObserved") {
+		t.Errorf("before the operator has seen it: exit code %d, %s%s", code, out, stderr)
+	}
+	setReady(t, bot, metav1.ConditionTrue, "Ready", "all is well")
+	code, out, stderr = call(t, "status", "well")
+	if code != exitClean || stderr != "" {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	for _, want := range []string{
+		"well in namespace films: ready, Ready\n", "channel https://cytu.be/r/movies, mode NATS",
+		"all is well", "well-bot-1", "not asked: forwarding port 8080",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Errorf("colors without a terminal: %q", out)
+	}
+	_, colored, _ := callWith(t, streams{colors: true}, "status", "well")
+	if !strings.Contains(colored, "\x1b[32mready, Ready\x1b[0m") {
+		t.Errorf("no colors in %q", colored)
+	}
+	if code, _, stderr := call(t, "status", "nobody"); code != exitFailure ||
+		stderr != "kubectl rosey: there is no RoseyBot nobody in namespace films\n" {
+		t.Errorf("a RoseyBot that is not there: exit code %d, %s", code, stderr)
+	}
+}
+
+func TestStatusAsDocument(t *testing.T) {
+	needServer(t)
+	bot := newBot("document")
+	create(t, bot)
+	setReady(t, bot, metav1.ConditionFalse, "LoginRefused", "a \x1b[31mred\x1b[0m message")
+	for _, format := range []string{"json", "yaml"} {
+		code, out, _ := call(t, "status", "document", "-o", format)
+		if code != exitFailure {
+			t.Errorf("%s: exit code %d of a RoseyBot that is not ready", format, code)
+		}
+		var one botDetail
+		if err := yaml.Unmarshal([]byte(out), &one); err != nil || one.Reason != "LoginRefused" || one.Name != "document" {
+			t.Errorf("%s: %v, %+v", format, err, one)
+		}
+		if isJSON := json.Valid([]byte(out)); isJSON != (format == "json") {
+			t.Errorf("%s: JSON: %t\n%s", format, isJSON, out)
+		}
+	}
+	_, out, _ := callWith(t, streams{colors: true}, "status", "document")
+	if strings.Contains(out, "\x1b[31mred") {
+		t.Errorf("a message has colors of its own: %q", out)
+	}
+}
+
+func TestStatusOfAll(t *testing.T) {
+	needServer(t)
+	bot := newBot("listed")
+	create(t, bot)
+	setReady(t, bot, metav1.ConditionTrue, "Ready", "")
+	_, out, _ := call(t, "status")
+	lines := strings.Split(out, "\n")
+	if got := strings.Join(strings.Fields(lines[0]), " "); got != "NAME READY REASON CHANNEL BOT DB AGE" {
+		t.Errorf("the header is %q", got)
+	}
+	if !slices.ContainsFunc(lines, func(line string) bool {
+		return slices.Equal(strings.Fields(line)[:min(4, len(strings.Fields(line)))],
+			[]string{"listed", "True", "Ready", "https://cytu.be/r/movies"})
+	}) {
+		t.Errorf("the list is\n%s", out)
+	}
+	_, out, _ = call(t, "status", "-A", "-o", "wide")
+	if header, _, _ := strings.Cut(out, "\n"); !strings.HasPrefix(header, "NAMESPACE") || !strings.Contains(header, "MODE") {
+		t.Errorf("the wide header of all namespaces is %q", header)
+	}
+	if code, _, stderr := call(t, "status", "-o", "xml"); code != exitUsage || !strings.Contains(stderr, "expected wide, json, yaml") {
+		t.Errorf("an unknown format: exit code %d, %s", code, stderr)
+	}
+	if code, _, stderr := call(t, "status", "listed", "-A"); code != exitUsage || !strings.Contains(stderr, "--all-namespaces") {
+		t.Errorf("a name and all namespaces: exit code %d, %s", code, stderr)
+	}
+}
+
+func TestNamesAreCompleted(t *testing.T) {
+	needServer(t)
+	create(t, newBot("completed"))
+	for _, arguments := range [][]string{{"status", ""}, {"tail", "comp"}, {"dead", "list", ""}} {
+		_, out, _ := call(t, append([]string{"__complete"}, arguments...)...)
+		if !strings.Contains(out, "completed\thttps://cytu.be/r/movies\n") {
+			t.Errorf("%q completes\n%s", arguments, out)
+		}
+	}
+	if _, out, _ := call(t, "__complete", "-n", ""); !strings.Contains(out, films) {
+		t.Errorf("-n completes\n%s", out)
+	}
+}
