@@ -95,9 +95,9 @@ func (a *app) report(err error) int {
 
 func newRootCommand(app *app) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "kubectl-rosey",
-		Short: "Look at RoseyBots, and do what is to be done with one",
-		Long: "Look at RoseyBots, and do what is to be done with one, with your own rights in the cluster.",
+		Use:               "kubectl-rosey",
+		Short:             "Look at RoseyBots, and do what is to be done with one",
+		Long:              "Look at RoseyBots, and do what is to be done with one, with your own rights in the cluster.",
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl rosey"},
 		Version:           buildVersion(),
 		SilenceUsage:      true,
