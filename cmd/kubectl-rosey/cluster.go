@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,8 +95,8 @@ func (c *cluster) bot(ctx context.Context, name string) (*v1alpha1.RoseyBot, err
 
 // notFound returns the error for a RoseyBot that is not there, or for a cluster that knows no RoseyBots.
 func (c *cluster) notFound(name string, err error) error {
-	if problem, ok := err.(apierrors.APIStatus); ok && problem.Status().Details != nil && //nolint:errorlint // it is not wrapped
-		problem.Status().Details.Name == name {
+	problem, ok := errors.AsType[*apierrors.StatusError](err)
+	if ok && name != "" && problem.ErrStatus.Details != nil && problem.ErrStatus.Details.Name == name {
 		return failedf("there is no RoseyBot %s in namespace %s", name, c.namespace)
 	}
 	return failedf("the cluster knows no RoseyBots: the operator's CustomResourceDefinition is not installed")

@@ -13,8 +13,7 @@ var groups = []struct{ id, title string }{
 // verb is a command of the plugin.
 type verb struct {
 	group string
-	// rights are those that the user needs in the namespace, and more what a part of the command needs, which does the rest
-	// without.
+	// rights are those that the user needs in the namespace, and more those without which the command does a part alone.
 	rights, more []right
 	make         func(*app) *cobra.Command
 }
@@ -24,6 +23,8 @@ func verbs() []verb {
 	inPods := []right{getBots, listPods, execInPods}
 	return []verb{
 		{group: "look", make: newStatusCommand, rights: []right{getBots}, more: []right{listBots, listPods, forwardPorts}},
+		{group: "look", make: newLogsCommand, rights: []right{getBots, listPods, readLogs}},
+		{group: "look", make: newOpenCommand, rights: []right{getBots, listPods, forwardPorts}},
 
 		{group: "channel", make: newSayCommand, rights: inPods},
 		{group: "channel", make: newTailCommand, rights: inPods},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -64,6 +65,14 @@ func (a *app) completeContexts(*cobra.Command, []string, string) ([]cobra.Comple
 func optionalName(_ *cobra.Command, arguments []string) error {
 	if len(arguments) > 1 || len(arguments) == 1 && arguments[0] == "" {
 		return errors.New("expected at most one argument, the NAME of a RoseyBot")
+	}
+	return nil
+}
+
+// exactName checks that there is the name of a RoseyBot and nothing else.
+func exactName(_ *cobra.Command, arguments []string) error {
+	if len(arguments) != 1 || arguments[0] == "" {
+		return fmt.Errorf("expected one argument, the NAME of a RoseyBot, got %d", len(arguments))
 	}
 	return nil
 }

@@ -116,7 +116,8 @@ func (c *cluster) exec(ctx context.Context, pod *corev1.Pod, std remotecommand.S
 
 // stream connects to a program in a pod: exec starts one.
 func (c *cluster) stream(
-	ctx context.Context, pod *corev1.Pod, subresource string, std remotecommand.StreamOptions, options *corev1.PodExecOptions,
+	ctx context.Context, pod *corev1.Pod, subresource string, std remotecommand.StreamOptions,
+	options *corev1.PodExecOptions,
 ) error {
 	address := c.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).
 		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()

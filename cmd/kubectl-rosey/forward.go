@@ -10,15 +10,15 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"rosey.dev/rosey/runtime/status"
 )
 
-// forward is a port of this machine whose connections end at a port of a pod. They reach the pod through the kubelet, so
-// a NetworkPolicy does not stop them.
+// forward is a port of this machine whose connections end at a port of a pod. They reach the pod through the kubelet,
+// so a NetworkPolicy does not stop them.
 type forward struct {
 	// address is the local host and port.
 	address string
@@ -30,7 +30,7 @@ type forward struct {
 // close ends the forwarding and waits for its end.
 func (f *forward) close() {
 	f.stop()
-	<-f.ended
+	_ = <-f.ended // it was ended on purpose
 }
 
 // loopback is where a forwarded port listens: nobody else on the network is to reach the pod by it.
@@ -42,9 +42,9 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	forwarding, stop := context.WithCancel(ctx)
 	ready, problems := make(chan struct{}), &bytes.Buffer{}
-	forwarder, err := portforward.NewOnAddressesWithContext(ctx, dialer, []string{loopback},
+	forwarder, err := portforward.NewOnAddressesForStreamingWithContext(forwarding, dialer, []string{loopback},
 		[]string{fmt.Sprintf("%d:%d", local, remote)}, ready, io.Discard, problems)
 	if err != nil {
 		stop()
@@ -85,12 +85,12 @@ func (c *cluster) forwardDialer(pod *corev1.Pod) (httpstream.Dialer, error) {
 	if err != nil {
 		return nil, failedf("preparing to forward a port: %w", err)
 	}
-	tunnel, err := portforward.NewSPDYOverWebsocketDialer(address, c.config)
+	tunnel, err := portforward.NewSPDYOverWebsocketDialerForStreaming(address, c.config)
 	if err != nil {
 		return nil, failedf("preparing to forward a port: %w", err)
 	}
-	plain := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, address)
-	return portforward.NewFallbackDialer(tunnel, plain, needsSPDY), nil
+	plain := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, address)
+	return portforward.NewFallbackDialerForStreaming(tunnel, plain, needsSPDY), nil
 }
 
 func needsSPDY(err error) bool {

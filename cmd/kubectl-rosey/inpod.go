@@ -96,11 +96,10 @@ func (p inPod) run(ctx context.Context, app *app, arguments, flags []string) err
 	if slices.Contains(flags, yamlFlag) {
 		return app.roseyAsYAML(ctx, cluster, at, line)
 	}
-	err = app.rosey(ctx, cluster, at, app.out, line)
-	if p.endless && ctx.Err() != nil {
-		return nil
+	if err := app.rosey(ctx, cluster, at, app.out, line); err != nil && (!p.endless || ctx.Err() == nil) {
+		return err
 	}
-	return err
+	return nil // an endless command has been interrupted
 }
 
 // yamlFlag is what flagArguments returns for YAML, which rosey does not write.

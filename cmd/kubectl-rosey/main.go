@@ -1,5 +1,5 @@
-// Command kubectl-rosey is a plugin of kubectl: `kubectl rosey` shows how RoseyBots are, and does what is to be done with
-// one, with the user's own rights.
+// Command kubectl-rosey is a plugin of kubectl: `kubectl rosey` shows how RoseyBots are, and does what is to be done
+// with one, with the user's own rights.
 //
 // commands.go is the table of all commands. Each reads the API server, forwards a port of a pod, or runs the program
 // rosey in a pod, as kubectl does it; the operator is asked for nothing.
@@ -37,7 +37,8 @@ func main() {
 	klog.SetLogger(logr.Discard()) // client-go would write into what a command shows
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal kills the process
-	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, colors: isColorTerminal(os.Stdout)})
+	std := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, colors: isColorTerminal(os.Stdout)}
+	code := run(ctx, os.Args[1:], std)
 	stop()
 	os.Exit(code)
 }
@@ -61,7 +62,7 @@ type app struct {
 
 func run(ctx context.Context, arguments []string, std streams) int {
 	app := newApp(std)
-	root := newRootCommand(app) //nolint:contextcheck // cobra passes the context to the commands
+	root := newRootCommand(app)
 	root.SetArgs(arguments)
 	root.SetIn(app.in)
 	root.SetOut(app.out)

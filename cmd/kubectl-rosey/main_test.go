@@ -126,6 +126,11 @@ func createPod(t *testing.T, bot, name string, component status.Component) {
 	}
 	create(t, pod)
 	pod.Status.Phase = corev1.PodRunning
+	for _, container := range pod.Spec.Containers {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+			Name: container.Name, Image: container.Image, ContainerID: "containerd://" + name + container.Name,
+		})
+	}
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	if err := admin.Status().Update(t.Context(), pod); err != nil {
 		t.Fatal(err)

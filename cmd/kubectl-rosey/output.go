@@ -78,8 +78,13 @@ const (
 
 // page is text for people in the making. What it gets of others must be printable already, since it adds the colors.
 type page struct {
-	strings.Builder
+	text   strings.Builder
 	colors bool
+}
+
+// writef adds text.
+func (p *page) writef(format string, arguments ...any) {
+	_, _ = fmt.Fprintf(&p.text, format, arguments...) // writing to memory cannot fail
 }
 
 // paint returns a text in a color, where there are colors.
@@ -102,15 +107,15 @@ func (p *page) table(indent string, rows [][]string, paint func(row, column int)
 		}
 	}
 	for at, row := range rows {
-		p.WriteString(indent)
+		p.writef("%s", indent)
 		for column, cell := range row {
 			padding := ""
 			if column < len(row)-1 {
 				padding = strings.Repeat(" ", widths[column]-utf8.RuneCountInString(cell)+2)
 			}
-			p.WriteString(p.paint(paint(at, column), cell) + padding)
+			p.writef("%s%s", p.paint(paint(at, column), cell), padding)
 		}
-		p.WriteString("\n")
+		p.writef("\n")
 	}
 }
 
@@ -120,7 +125,7 @@ func (p *page) writeTo(app *app) error {
 	if p.colors {
 		to = app.raw
 	}
-	if _, err := io.WriteString(to, p.String()); err != nil {
+	if _, err := io.WriteString(to, p.text.String()); err != nil {
 		return failedf("writing the output: %w", err)
 	}
 	return nil

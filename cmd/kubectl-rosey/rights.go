@@ -7,9 +7,10 @@ import (
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"rosey.dev/rosey/api/v1alpha1"
 )
@@ -22,6 +23,7 @@ var (
 	getBots      = right{"get", v1alpha1.GroupVersion.Group, botResource, ""}
 	listBots     = right{"list", v1alpha1.GroupVersion.Group, botResource, ""}
 	listPods     = right{"list", "", "pods", ""}
+	readLogs     = right{"get", "", "pods", "log"}
 	execInPods   = right{"create", "", "pods", "exec"}
 	forwardPorts = right{"create", "", "pods", "portforward"}
 )
@@ -36,6 +38,15 @@ func (r right) String() string {
 		text += "/" + r.subresource
 	}
 	return text
+}
+
+// rule returns the rule of a Role that grants the right.
+func (r right) rule() rbacv1.PolicyRule {
+	resource := r.resource
+	if r.subresource != "" {
+		resource += "/" + r.subresource
+	}
+	return rbacv1.PolicyRule{APIGroups: []string{r.group}, Resources: []string{resource}, Verbs: []string{r.verb}}
 }
 
 // missing returns those of some rights that the user does not have in a namespace, or in all for "".

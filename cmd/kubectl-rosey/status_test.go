@@ -88,14 +88,18 @@ func TestStatusOfAll(t *testing.T) {
 		t.Errorf("the list is\n%s", out)
 	}
 	_, out, _ = call(t, "status", "-A", "-o", "wide")
-	if header, _, _ := strings.Cut(out, "\n"); !strings.HasPrefix(header, "NAMESPACE") || !strings.Contains(header, "MODE") {
+	header, _, _ := strings.Cut(out, "\n")
+	if !strings.HasPrefix(header, "NAMESPACE") || !strings.Contains(header, "MODE") {
 		t.Errorf("the wide header of all namespaces is %q", header)
 	}
-	if code, _, stderr := call(t, "status", "-o", "xml"); code != exitUsage || !strings.Contains(stderr, "expected wide, json, yaml") {
-		t.Errorf("an unknown format: exit code %d, %s", code, stderr)
-	}
-	if code, _, stderr := call(t, "status", "listed", "-A"); code != exitUsage || !strings.Contains(stderr, "--all-namespaces") {
-		t.Errorf("a name and all namespaces: exit code %d, %s", code, stderr)
+	for _, wrong := range []struct{ arguments, want string }{
+		{"status -o xml", "expected wide, json, yaml"}, {"status listed -A", "--all-namespaces"}, {"tail", "the NAME"},
+		{"say listed", "TEXT"}, {"nothing", "unknown command"},
+	} {
+		code, _, stderr := call(t, strings.Fields(wrong.arguments)...)
+		if code != exitUsage || !strings.Contains(stderr, wrong.want) {
+			t.Errorf("%s: exit code %d, %s, want %q", wrong.arguments, code, stderr, wrong.want)
+		}
 	}
 }
 

@@ -86,19 +86,19 @@ func writeDetail(app *app, bot botDetail, wide bool) error {
 	state := map[metav1.ConditionStatus]string{
 		metav1.ConditionTrue: "ready", metav1.ConditionFalse: "not ready", metav1.ConditionUnknown: "not known",
 	}[bot.Ready]
-	fmt.Fprintf(&text, "%s in namespace %s: %s\n", bot.Name, bot.Namespace,
+	text.writef("%s in namespace %s: %s\n", bot.Name, bot.Namespace,
 		text.paint(stateColor(bot.Ready), state+", "+bot.Reason))
-	fmt.Fprintf(&text, "  %s\n  channel %s, mode %s\n", bot.Message, bot.Channel, bot.Mode)
+	text.writef("  %s\n  channel %s, mode %s\n", bot.Message, bot.Channel, bot.Mode)
 	if bot.Leader != "" {
-		fmt.Fprintf(&text, "  in the channel is %s\n", bot.Leader)
+		text.writef("  in the channel is %s\n", bot.Leader)
 	}
 	if bot.LastBackup != nil {
-		fmt.Fprintf(&text, "  the newest backup was made %s\n", backupAge(bot.botSummary))
+		text.writef("  the newest backup was made %s\n", backupAge(bot.botSummary))
 	}
 	writeConditions(&text, bot.Conditions)
 	writePods(&text, bot.Pods, wide)
 	for _, problem := range bot.Problems {
-		fmt.Fprintf(&text, "\n%s\n", text.paint(yellow, problem))
+		text.writef("\n%s\n", text.paint(yellow, problem))
 	}
 	return text.writeTo(app)
 }
@@ -118,11 +118,12 @@ func conditionColor(condition metav1.Condition) string {
 }
 
 func writeConditions(text *page, conditions []metav1.Condition) {
-	text.WriteString("\nConditions\n")
+	text.writef("\nConditions\n")
 	rows := [][]string{{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}}
 	for _, condition := range conditions {
 		rows = append(rows, []string{
-			condition.Type, string(condition.Status), condition.Reason, age(condition.LastTransitionTime.Time), condition.Message,
+			condition.Type, string(condition.Status), condition.Reason, age(condition.LastTransitionTime.Time),
+			condition.Message,
 		})
 	}
 	text.table("  ", rows, func(row, column int) string {
@@ -134,9 +135,9 @@ func writeConditions(text *page, conditions []metav1.Condition) {
 }
 
 func writePods(text *page, pods []podDetail, wide bool) {
-	text.WriteString("\nPods\n")
+	text.writef("\nPods\n")
 	if len(pods) == 0 {
-		text.WriteString("  none\n")
+		text.writef("  none\n")
 		return
 	}
 	header := []string{"NAME", "COMPONENT", "READY", "STATUS", "RESTARTS", "AGE", "VERSION"}
@@ -172,7 +173,7 @@ func writePods(text *page, pods []podDetail, wide bool) {
 // writeReport writes what the process of a pod says.
 func writeReport(text *page, pod podDetail) {
 	if pod.Problem != "" {
-		fmt.Fprintf(text, "\n%s\n  %s\n", pod.Name, text.paint(yellow, "not asked: "+pod.Problem))
+		text.writef("\n%s\n  %s\n", pod.Name, text.paint(yellow, "not asked: "+pod.Problem))
 	}
 	if pod.Report == nil {
 		return
@@ -182,7 +183,7 @@ func writeReport(text *page, pod podDetail) {
 	if !report.Ready {
 		state = "not ready: " + string(report.Reason)
 	}
-	fmt.Fprintf(text, "\n%s: %s\n", pod.Name, text.paint(whetherColor(report.Ready), state))
+	text.writef("\n%s: %s\n", pod.Name, text.paint(whetherColor(report.Ready), state))
 	var rows [][]string
 	for _, check := range report.Checks {
 		mark := "ok"
@@ -207,21 +208,21 @@ func writeReportLists(text *page, report *status.Report) {
 		if !plugin.OK {
 			mark, color = "FAILED", red
 		}
-		fmt.Fprintf(text, "  %s  plugin %s  %s  %s\n", text.paint(color, mark), plugin.Name, plugin.Reason, plugin.Message)
+		text.writef("  %s  plugin %s  %s  %s\n", text.paint(color, mark), plugin.Name, plugin.Reason, plugin.Message)
 	}
 	for _, channel := range report.Channels {
-		fmt.Fprintf(text, "  serves %s\n", channel)
+		text.writef("  serves %s\n", channel)
 	}
 	for _, channel := range slices.Sorted(maps.Keys(report.RefusedChannels)) {
-		fmt.Fprintf(text, "  %s %s: %s\n", text.paint(red, "REFUSES"), channel, report.RefusedChannels[channel])
+		text.writef("  %s %s: %s\n", text.paint(red, "REFUSES"), channel, report.RefusedChannels[channel])
 	}
 	if report.StreamWaiting != nil {
-		fmt.Fprintf(text, "  %d events wait in the stream\n", *report.StreamWaiting)
+		text.writef("  %d events wait in the stream\n", *report.StreamWaiting)
 	}
 	if !report.LastBackup.IsZero() {
-		fmt.Fprintf(text, "  the newest backup is of %s UTC\n", report.LastBackup.UTC().Format(time.DateTime))
+		text.writef("  the newest backup is of %s UTC\n", report.LastBackup.UTC().Format(time.DateTime))
 	}
 	if report.Telemetry != "" {
-		fmt.Fprintf(text, "  %s: %s\n", text.paint(yellow, "no traces are sent"), report.Telemetry)
+		text.writef("  %s: %s\n", text.paint(yellow, "no traces are sent"), report.Telemetry)
 	}
 }

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"rosey.dev/rosey/runtime/status"
+)
+
+const (
+	// newPodsEvery is how often logs -f looks for pods and containers that have been started meanwhile.
+	newPodsEvery = 2 * time.Second
+	// maxLogLine bounds a line, in bytes. The rest of a longer one is left out.
+	maxLogLine = 64 << 10
+)
+
+// logOptions are the flags of logs.
+type logOptions struct {
+	follow    bool
+	since     time.Duration
+	tail      int64
+	component string
+}
+
+func newLogsCommand(app *app) *cobra.Command {
+	var options logOptions
+	command := &cobra.Command{
+		Use:   "logs NAME",
+		Short: "Show the logs of all components and containers, merged by time",
+		Long: "Show the logs of all components and containers of a RoseyBot, merged by the time at which the node\n" +
+			"received each line. With --follow, containers and pods that are started later are followed too.",
+		Example: "  kubectl rosey logs movienight --since 10m\n  kubectl rosey logs movienight -f --tail 20 --component bot",
+		Args:    exactName, ValidArgsFunction: app.completeNames,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			if options.since < 0 || options.tail < -1 {
+				return errors.New("--since, --tail: expected no negative values, but for --tail -1, all lines")
+			}
+			cluster, err := app.connect()
+			if err != nil {
+				return err
+			}
+			if _, err := cluster.bot(command.Context(), arguments[0]); err != nil {
+				return err
+			}
+			return app.showLogs(command.Context(), cluster, arguments[0], options)
+		},
+	}
+	flags := command.Flags()
+	flags.BoolVarP(&options.follow, "follow", "f", false, "Go on with new lines, until Ctrl-C")
+	flags.DurationVar(&options.since, "since", 0, "Only lines that are not older than this, such as 10m (default all)")
+	flags.Int64Var(&options.tail, "tail", -1, "Only so many of the last lines of each container; -1 is all")
+	flags.StringVar(&options.component, "component", "", "Only of this component, such as bot, database or web")
+	return command
+}
+
+// showLogs writes the logs of a RoseyBot.
+func (a *app) showLogs(ctx context.Context, cluster *cluster, bot string, options logOptions) error {
+	reader := newLogReader(cluster, bot, options)
+	out := bufio.NewWriter(a.out)
+	merge := newMerger(options.follow, func(line logLine) error {
+		_, err := fmt.Fprintf(out, "%s %s\n", reader.name(line.source), status.Printable(line.text))
+		if err == nil && options.follow {
+			err = out.Flush()
+		}
+		return failed(err)
+	})
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- reader.run(ctx) }()
+	err := merge.run(ctx, reader.arrivals)
+	interrupted := err != nil && ctx.Err() != nil
+	stop()
+	readErr := <-ended
+	if interrupted { // Ctrl-C is how it ends
+		err, readErr = nil, nil
+	}
+	return errors.Join(err, readErr, failed(out.Flush()))
+}
+
+// logReader reads the logs of all containers of a RoseyBot at the same time.
+type logReader struct {
+	cluster  *cluster
+	bot      string
+	options  logOptions
+	arrivals chan arrival
+
+	mu sync.Mutex
+	// names are those of the sources, POD/CONTAINER.
+	names []string
+	// known are the containers that are read or have been, by their IDs.
+	known map[string]bool
+	// problems are why logs could not be read.
+	problems []error
+	reading  sync.WaitGroup
+}
+
+func newLogReader(cluster *cluster, bot string, options logOptions) *logReader {
+	return &logReader{
+		cluster: cluster, bot: bot, options: options, arrivals: make(chan arrival), known: map[string]bool{},
+	}
+}
+
+func (r *logReader) name(source int) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.names[source]
+}
+
+// run reads until all logs have ended, or ctx has; then it closes arrivals.
+func (r *logReader) run(ctx context.Context) error {
+	defer close(r.arrivals)
+	defer r.reading.Wait()
+	err := r.readNew(ctx, r.options)
+	if err != nil || !r.options.follow {
+		r.reading.Wait()
+		return errors.Join(append(r.problems, err)...)
+	}
+	tick := time.NewTicker(newPodsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		// What has been started meanwhile is shown from its beginning. An API server that is away for a moment is no end.
+		_ = r.readNew(ctx, logOptions{follow: true, tail: -1, component: r.options.component})
+	}
+}
+
+// logSource is the log of a container that is to be read.
+type logSource struct {
+	number  int
+	next    chan struct{}
+	request *rest.Request
+}
+
+// readNew begins to read the containers that are not known yet.
+func (r *logReader) readNew(ctx context.Context, options logOptions) error {
+	pods, err := r.cluster.pods(ctx, r.bot)
+	if err != nil {
+		return err
+	}
+	found := false
+	var sources []logSource
+	for i := range pods {
+		pod := &pods[i]
+		if options.component != "" && string(componentOf(pod)) != options.component {
+			continue
+		}
+		found = true
+		for _, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+			if source := r.newSource(pod, container, options); source != nil {
+				sources = append(sources, *source)
+			}
+		}
+	}
+	if !found && !options.follow {
+		return failedf("RoseyBot %s has no pods%s: suspended, or see kubectl rosey status %s", r.bot,
+			map[bool]string{true: " of component " + options.component}[options.component != ""], r.bot)
+	}
+	for _, source := range sources {
+		r.send(ctx, source.number, arrival{begin: source.next})
+	}
+	for _, source := range sources {
+		r.reading.Go(func() { r.read(ctx, source) })
+	}
+	return nil
+}
+
+// newSource returns the log of a container that runs or has run, and nil if it is known already.
+func (r *logReader) newSource(pod *corev1.Pod, container corev1.ContainerStatus, options logOptions) *logSource {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if container.ContainerID == "" || r.known[container.ContainerID] {
+		return nil
+	}
+	r.known[container.ContainerID] = true
+	r.names = append(r.names, pod.Name+"/"+container.Name)
+	return &logSource{
+		number: len(r.names) - 1, next: make(chan struct{}, 1),
+		request: r.cluster.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, podLogOptions(container.Name, options)),
+	}
+}
+
+// send sends something to the merge, and reports whether it has taken it.
+func (r *logReader) send(ctx context.Context, source int, next arrival) bool {
+	next.line.source = source
+	select {
+	case <-ctx.Done():
+		return false
+	case r.arrivals <- next:
+		return true
+	}
+}
+
+// read reads a log to its end.
+func (r *logReader) read(ctx context.Context, source logSource) {
+	defer r.send(ctx, source.number, arrival{ended: true})
+	stream, err := source.request.Stream(ctx)
+	if err == nil {
+		defer func() { _ = stream.Close() }() // it was only read
+		err = r.readLines(ctx, source, stream)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = r.cluster.explain(ctx, fmt.Errorf("reading the log of %s: %w", r.name(source.number), err), readLogs)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.problems = append(r.problems, err)
+	}
+}
+
+func podLogOptions(container string, options logOptions) *corev1.PodLogOptions {
+	query := &corev1.PodLogOptions{Container: container, Follow: options.follow, Timestamps: true}
+	if options.since > 0 {
+		query.SinceTime = new(metav1.NewTime(time.Now().Add(-options.since)))
+	}
+	if options.tail >= 0 {
+		query.TailLines = &options.tail
+	}
+	return query
+}
+
+// readLines sends the lines of a log to the merge, each when it asks for it.
+func (r *logReader) readLines(ctx context.Context, source logSource, log io.Reader) error {
+	lines := bufio.NewReaderSize(log, maxLogLine)
+	for last := (time.Time{}); ; {
+		text, err := readLine(lines)
+		if errors.Is(err, io.EOF) && text == "" {
+			return nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		line := parseLogLine(text, last)
+		if last = line.at; !r.send(ctx, source.number, arrival{line: line}) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-source.next:
+		}
+	}
+}
+
+// readLine returns the next line without its end, and the beginning alone of one that is longer than maxLogLine.
+func readLine(from *bufio.Reader) (string, error) {
+	text, err := from.ReadSlice('\n')
+	line := string(bytes.TrimRight(text, "\r\n"))
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = from.ReadSlice('\n')
+	}
+	return line, err //nolint:wrapcheck // the caller says which log
+}
+
+// parseLogLine separates the time from a line. A line without one has that of the line before.
+func parseLogLine(text string, last time.Time) logLine {
+	stamp, rest, _ := strings.Cut(text, " ")
+	at, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		return logLine{at: last, text: text}
+	}
+	if at.Before(last) { // the order within a container is that of its log
+		at = last
+	}
+	return logLine{at: at, text: rest}
+}
