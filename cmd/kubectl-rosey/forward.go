@@ -30,7 +30,8 @@ type forward struct {
 // close ends the forwarding and waits for its end.
 func (f *forward) close() {
 	f.stop()
-	_ = <-f.ended // it was ended on purpose
+	for range f.ended { // an error of one that was ended on purpose is none
+	}
 }
 
 // loopback is where a forwarded port listens: nobody else on the network is to reach the pod by it.
