@@ -1,4 +1,4 @@
-# `make demo` and `make test` install and build everything they need; see README.md.
+# `make demo` and `make test` install and build everything they need; see docs/demo.md.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
