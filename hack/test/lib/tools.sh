@@ -131,10 +131,11 @@ apt_install() (
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >/dev/null
 )
 
-# build_test_tools builds gotestsum, and golangci-lint with Kubernetes' linter for API types in it.
+# build_test_tools builds gotestsum, actionlint, and golangci-lint with Kubernetes' linter for API types in it.
 build_test_tools() {
   mkdir -p "$test_tools"
   build_test_tool hack/tools gotest.tools/gotestsum &&
+    build_test_tool hack/tools github.com/rhysd/actionlint/cmd/actionlint &&
     build_test_tool hack/tools/lint sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 }
 
@@ -209,7 +210,7 @@ run_cluster_chaos() {
 }
 
 # These packages may take as long as they like: they run beside a cluster, and yield to it.
-patient=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs)
+patient=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs ./test/workflows)
 
 run_patient_tests() { run_go_tests -p 1 -parallel 4 "$@" "${patient[@]}"; }
 
