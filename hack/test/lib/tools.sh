@@ -210,7 +210,7 @@ run_cluster_chaos() {
 }
 
 # These packages may take as long as they like: they run beside a cluster, and yield to it.
-patient=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs ./test/workflows)
+patient=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs ./test/release ./test/workflows)
 
 run_patient_tests() { run_go_tests -p 1 -parallel 4 "$@" "${patient[@]}"; }
 
