@@ -14,15 +14,22 @@ run_inside() {
   inside "$which" "$@"
 }
 
-# load_images FILE…: imports image files into every node of the running cluster. containerd unpacks an image when a pod
-# first uses it, which is faster than unpacking all of them here.
+# load_images FILE…: imports images into every node of the running cluster. Each is an image file, or DIRECTORY=NAME: an
+# OCI layout, whose image is then NAME@DIGEST, with the digest that its index.json has. containerd unpacks an image when a
+# pod first uses it, which is faster than unpacking all of them here.
 load_images() {
   local file node
   for file in "$@"; do
-    [[ -r $file ]] || fail "load-image: cannot read $file"
+    [[ -r ${file%=*} ]] || fail "load-image: cannot read ${file%=*}"
+    [[ ! -d ${file%=*} || $file == *=?* ]] || fail "load-image: '$file': expected DIRECTORY=NAME for an OCI layout"
     for node in $(cluster_nodes); do
       choose_node "$node"
-      runtime_of_node images import --no-unpack "$(realpath "$file")"
+      if [[ -d ${file%=*} ]]; then
+        tar --directory "${file%=*}" --create . |
+          runtime_of_node images import --no-unpack --digests --base-name "${file##*=}" -
+      else
+        runtime_of_node images import --no-unpack "$(realpath "$file")"
+      fi
     done
   done
 }

@@ -21,12 +21,12 @@ import_system_images() {
   done
 }
 
-# copy_images copies the first node's images to another node. They are named by tag; the names by digest follow from the
-# content.
+# copy_images copies the first node's images to another node, by their names; those that are only the digest of the
+# configuration follow from the content.
 copy_images() {
   local images first=$STATE/node1/containerd/containerd.sock
   wait_for 30 "containerd is ready" runtime_client version
-  mapfile -t images < <(ctr --address "$first" --namespace k8s.io images list --quiet | grep -v sha256:)
+  mapfile -t images < <(ctr --address "$first" --namespace k8s.io images list --quiet | grep -v '^sha256:')
   ctr --address "$first" --namespace k8s.io images export - "${images[@]}" |
     runtime_client images import --no-unpack - >"$LOGS/${LOG_PREFIX}import.log" 2>&1
 }
