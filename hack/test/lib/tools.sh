@@ -135,7 +135,7 @@ apt_install() (
 build_test_tools() {
   mkdir -p "$test_tools"
   build_test_tool hack/tools gotest.tools/gotestsum &&
-    build_test_tool hack/tools github.com/rhysd/actionlint/cmd/actionlint &&
+    build_test_tool hack/tools/workflows github.com/rhysd/actionlint/cmd/actionlint &&
     build_test_tool hack/tools/lint sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 }
 
@@ -210,15 +210,15 @@ run_cluster_chaos() {
 }
 
 # These packages may take as long as they like: they run beside a cluster, and yield to it.
-patient=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs ./test/release ./test/workflows)
+patient_packages=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs ./test/release ./test/workflows)
 
-run_patient_tests() { run_go_tests -p 1 -parallel 4 "$@" "${patient[@]}"; }
+run_patient_tests() { run_go_tests -p 1 -parallel 4 "$@" "${patient_packages[@]}"; }
 
 # run_other_tests begins with the two slowest packages, which mostly wait for clusters and processes: a third one runs
 # beside them. Five tests of a package at a time: with fewer, the slowest of test/e2e would run alone at the end.
 run_other_tests() {
   local others
-  mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" "${patient[@]}" | sort))
+  mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list "${raced[@]}" "${patient_packages[@]}" | sort))
   run_go_tests -p 3 -parallel 5 "$@" -skip "$cluster_chaos" ./test/e2e ./test/chaos "${others[@]}"
 }
 
