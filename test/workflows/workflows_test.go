@@ -185,3 +185,50 @@ func TestEveryModuleIsUpdated(t *testing.T) {
 		t.Errorf("updated:\n%s\nthere are:\n%s", strings.Join(updated, "\n"), strings.Join(there, "\n"))
 	}
 }
+
+// A form for issues that GitHub cannot read is not offered, without a word.
+func TestFormsForIssuesAreForms(t *testing.T) {
+	files, err := filepath.Glob(repository + "/.github/ISSUE_TEMPLATE/*.yml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%d forms: %v", len(files), err)
+	}
+	for _, path := range files {
+		if filepath.Base(path) == "config.yml" {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var form struct {
+			Name        string   `json:"name"`
+			Description string   `json:"description"`
+			Labels      []string `json:"labels"`
+			Body        []struct {
+				Type        string          `json:"type"`
+				ID          string          `json:"id"`
+				Attributes  map[string]any  `json:"attributes"`
+				Validations map[string]bool `json:"validations"`
+			} `json:"body"`
+		}
+		if err := yaml.UnmarshalStrict(text, &form); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if form.Name == "" || form.Description == "" || len(form.Body) == 0 {
+			t.Errorf("%s: expected name, description and body", path)
+		}
+		seen := map[string]bool{}
+		for _, field := range form.Body {
+			needs, known := map[string]string{
+				"markdown": "value", "textarea": "label", "input": "label", "dropdown": "options",
+			}[field.Type]
+			if !known || field.Attributes[needs] == nil {
+				t.Errorf("%s: a field of type %q without %q", path, field.Type, needs)
+			}
+			if field.Type != "markdown" && (field.ID == "" || seen[field.ID]) {
+				t.Errorf("%s: the id %q is empty or there twice", path, field.ID)
+			}
+			seen[field.ID] = true
+		}
+	}
+}
