@@ -210,9 +210,10 @@ run_cluster_chaos() {
 }
 
 # These packages may take as long as they like: they run beside a cluster, and yield to it.
-patient_packages=(./test/chart ./controllers/manifests ./hack/dashboards ./hack/waterfall ./test/docs ./test/release ./test/workflows)
+patient_packages=(./test/chart ./test/rollouts ./test/release ./controllers/manifests ./hack/dashboards ./hack/waterfall
+  ./test/admission ./test/docs ./test/workflows)
 
-run_patient_tests() { run_go_tests -p 1 -parallel 4 "$@" "${patient_packages[@]}"; }
+run_patient_tests() { run_go_tests -p 2 -parallel 4 "$@" "${patient_packages[@]}"; }
 
 # run_other_tests begins with the two slowest packages, which mostly wait for clusters and processes: a third one runs
 # beside them. Five tests of a package at a time: with fewer, the slowest of test/e2e would run alone at the end.
