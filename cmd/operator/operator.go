@@ -204,7 +204,7 @@ func startServers(ctx context.Context, options options, log *slog.Logger, ready 
 			return nil, fmt.Errorf("listening for %s: %w", server.name, err)
 		}
 		serving.Go(func() {
-			one := &managers.Server{Name: server.name, Server: status.NewServer(server.handler, log), Listener: listener}
+			one := &managers.Server{Name: server.name, Server: status.NewServer(server.handler, "", log), Listener: listener}
 			if err := one.Start(ctx); err != nil {
 				log.ErrorContext(ctx, "the server has ended", "server", server.name, "error", err)
 			}

@@ -167,7 +167,7 @@ func (c *component) run(ctx context.Context, work workload) error {
 		StreamWaiting: work.streamWaiting, Telemetry: c.traces.Problem, Metrics: c.registry, Log: c.log,
 	}
 	if work.pages != nil {
-		server.Pages, server.Private = work.pages.Handler(), work.pages.Private
+		server.Pages, server.Private, server.Host = work.pages.Handler(), work.pages.Private, c.config.Web.Host
 	}
 	c.log.InfoContext(ctx, "started", "version", buildVersion(), "channel", c.config.Channel.Name,
 		"http", listener.Addr().String())

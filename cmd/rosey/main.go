@@ -106,7 +106,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(newBotCommand(), newDatabaseCommand(), newWebCommand(), newRunCommand(), newConfigCommand(),
 		newImportCommand(), newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand(),
-		newNATSCommand(), newJobCommand(), newPluginCommand(), newVersionCommand())
+		newNATSCommand(), newJobCommand(), newPluginCommand(), newVersionCommand(), newInitCommand())
 	return root
 }
 

@@ -85,6 +85,7 @@ func TestEveryCommandShowsPrintableText(t *testing.T) {
 		}},
 		{command: "config check", arguments: []string{hostileName}},
 	}
+	ways = append(ways, hostileSite(t)...)
 	ways = append(ways, hostileReplies(t)...)
 	ways = append(ways, hostileReports(t)...)
 	ways = append(ways, hostileFiles(t)...)
@@ -138,6 +139,22 @@ func hostileConfig(t *testing.T, format string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// hostileSite are uses of rosey init with a server that refuses the channel in words of its own, and with hostile
+// answers.
+func hostileSite(t *testing.T) []wayOut {
+	t.Helper()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": hostile})
+	}))
+	t.Cleanup(site.Close)
+	dir := filepath.Join(t.TempDir(), hostileName)
+	return []wayOut{
+		{command: "init", arguments: []string{"--dir", dir, "--channel", site.URL + "/r/movies", "--anonymous"}},
+		{command: "init", arguments: []string{"--dir", dir, "--channel", hostileName, "--anonymous"}},
+		{command: "init", arguments: []string{"--dir", dir, "--channel", "movies", "--anonymous", "--skip-login"}},
+	}
 }
 
 // hostileReplies are the commands that ask a service. One service replies with names, another with errors.

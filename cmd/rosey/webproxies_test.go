@@ -31,43 +31,47 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// The proxies of docs/tasks/web.md, with the lines that it shows, serve the pages to people: they log in, see what is
-// live, and download; cookies are marked as secure, and who guesses tokens keeps nobody else out.
+// The proxies of docs/tasks/web.md and server.md, with the lines that these show, serve the pages to people: they log
+// in, see what is live, and download; cookies are marked as secure, and who guesses tokens keeps nobody else out.
 func TestThePagesBehindProxies(t *testing.T) {
 	t.Parallel()
 	caddy, nginx := proxyProgram(t, "caddy"), proxyProgram(t, "nginx")
-	document, err := os.ReadFile("../../docs/tasks/web.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	caddyRoot := snippet(t, string(document), "\nCaddy, which needs no more:\n")
-	caddyPath := snippet(t, string(document), "\nCaddy, with the page below a path that it strips")
-	nginxPath := snippet(t, string(document), "\nnginx, with the page below a path that it passes on")
+	caddyRoot := snippet(t, "web.md", "\nCaddy, which needs no more:\n")
+	caddyPath := snippet(t, "web.md", "\nCaddy, with the page below a path that it strips")
+	nginxPath := snippet(t, "web.md", "\nnginx, with the page below a path that it passes on")
+	caddyServer, nginxServer := snippet(t, "server.md", "With Caddy (`apt-get"), snippet(t, "server.md", " Or nginx,")
 	site := newProxiedSite(t)
 	atRoot, below := site.startPages("/"), site.startPages("/mychannel")
 	for name, served := range map[string]struct {
-		start         func(t *testing.T, program, snippet, port string)
-		program, text string
-		pages, path   string
+		start             func(t *testing.T, program, snippet, host string)
+		program, text     string
+		host, pages, path string
 	}{
-		"Caddy":                           {startCaddy, caddy, caddyRoot, atRoot, "/"},
-		"Caddy, which strips a path":      {startCaddy, caddy, caddyPath, atRoot, "/mychannel/"},
-		"nginx, which passes the path on": {startNginx, nginx, nginxPath, below, "/mychannel/"},
+		"Caddy":                           {startCaddy, caddy, caddyRoot, "localhost", atRoot, "/"},
+		"Caddy, which strips a path":      {startCaddy, caddy, caddyPath, "localhost", atRoot, "/mychannel/"},
+		"nginx, which passes the path on": {startNginx, nginx, nginxPath, "localhost", below, "/mychannel/"},
 		"nginx, which strips the path": {
-			startNginx, nginx, strings.Replace(nginxPath, ":8081;", ":8081/;", 1), atRoot, "/mychannel/",
+			startNginx, nginx, strings.Replace(nginxPath, ":8081;", ":8081/;", 1), "localhost", atRoot, "/mychannel/",
 		},
+		"Caddy on the machine of rosey run": {startCaddy, caddy, caddyServer, proxiedHost, site.address, "/"},
+		"nginx on the machine of rosey run": {startNginx, nginx, nginxServer, proxiedHost, site.address, "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, port, err := net.SplitHostPort(unusedAddress(t))
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := strings.ReplaceAll(served.text, "mychannel-web.NAMESPACE.svc:8081", served.pages)
-			served.start(t, served.program, text, port)
-			reader := &proxyReader{t: t, site: site, base: "https://localhost:" + port + served.path}
+			text := strings.NewReplacer("mychannel-web.NAMESPACE.svc:8081", served.pages, "127.0.0.1:8080", served.pages).
+				Replace(served.text)
+			host := served.host + ":" + port
+			served.start(t, served.program, text, host)
+			reader := &proxyReader{t: t, site: site, base: "https://" + host + served.path}
 			natstest.Eventually(t, "the proxy", func() bool {
 				return reader.from("127.0.0.1").send(http.MethodGet, "", nil).code == http.StatusOK
 			})
+			if served.host == proxiedHost {
+				reader.lookAtTheProcess()
+			}
 			reader.readAndDownload()
 			reader.guessTokens()
 		})
@@ -90,10 +94,14 @@ func proxyProgram(t *testing.T, name string) string {
 	return ""
 }
 
-// snippet returns the first block of a document behind a line.
-func snippet(t *testing.T, document, behind string) string {
+// snippet returns the first block of a page of docs/tasks behind a text.
+func snippet(t *testing.T, page, behind string) string {
 	t.Helper()
-	_, rest, found := strings.Cut(document, behind)
+	document, err := os.ReadFile(filepath.Join("../../docs/tasks", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(document), behind)
 	_, rest, opened := strings.Cut(rest, "\n```\n")
 	block, _, closed := strings.Cut(rest, "\n```\n")
 	if !found || !opened || !closed {
@@ -107,9 +115,13 @@ type proxiedSite struct {
 	t                       *testing.T
 	channel                 *simulator.Channel
 	server, nats, tokensDir string
+	address                 string // of the pages of rosey run
 }
 
-const proxiedToken = "a token of alice alone"
+const (
+	proxiedToken = "a token of alice alone"
+	proxiedHost  = "movies.example.org" // of the pages of rosey run
+)
 
 func newProxiedSite(t *testing.T) *proxiedSite {
 	t.Helper()
@@ -119,8 +131,9 @@ func newProxiedSite(t *testing.T) *proxiedSite {
 		tokensDir: filesDir(t, map[string]string{"alice": proxiedToken}),
 	}
 	bot := start(t, "run", "--channel", "movienight", "--server", server, "--data", t.TempDir(), "--http", "127.0.0.1:0",
-		"--listen", "127.0.0.1:0")
+		"--listen", "127.0.0.1:0", "--web-tokens-dir", s.tokensDir, "--web-host", proxiedHost)
 	bot.waitFor(status.ReasonReady)
+	s.address = strings.TrimPrefix(bot.url(""), "http://")
 	s.nats = natsURL.FindStringSubmatch(bot.output())[1]
 	if err := s.channel.Join("alice"); err != nil {
 		t.Fatal(err)
@@ -152,18 +165,22 @@ func unusedAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// startCaddy starts Caddy with a site, at a port of localhost and with a certificate of its own authority.
-func startCaddy(t *testing.T, program, site, port string) {
+// startCaddy starts Caddy with a site, at a host with a port and with a certificate of its own authority.
+func startCaddy(t *testing.T, program, site, host string) {
 	t.Helper()
 	dir := t.TempDir()
 	config := fmt.Sprintf("{\n  admin off\n  local_certs\n  skip_install_trust\n  auto_https disable_redirects\n"+
-		"  storage file_system %s\n}\n%s\n", dir, strings.Replace(site, "movies.example.org", "https://localhost:"+port, 1))
+		"  storage file_system %s\n}\n%s\n", dir, strings.Replace(site, "movies.example.org", "https://"+host, 1))
 	startProxy(t, dir, program, "run", "--config", writeProxyFile(t, dir, "Caddyfile", config))
 }
 
-// startNginx starts nginx with a location, at a port of localhost.
-func startNginx(t *testing.T, program, location, port string) {
+// startNginx starts nginx with a location, at the port of a host.
+func startNginx(t *testing.T, program, location, host string) {
 	t.Helper()
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	certificate, key := selfSigned(t)
 	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
@@ -254,7 +271,14 @@ func (p *proxyReader) from(address string) *proxyReader {
 	}
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	transport := &http.Transport{
-		DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, network, host string) (net.Conn, error) {
+			_, port, err := net.SplitHostPort(host)
+			if err != nil {
+				return nil, err
+			}
+			return dialer.DialContext(ctx, network, "127.0.0.1:"+port) // whatever name the proxy has
+		},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
 	p.t.Cleanup(transport.CloseIdleConnections)
 	return &proxyReader{p.t, p.site, p.base, &http.Client{Jar: jar, Transport: transport}}
@@ -348,6 +372,20 @@ func (p *proxyReader) readAndDownload() {
 	foreign := alice.send(http.MethodPost, "say", url.Values{"text": {"hello"}}, "Origin", "https://evil.example")
 	if foreign.code != http.StatusForbidden {
 		p.t.Errorf("a form of another site: %d", foreign.code)
+	}
+}
+
+// lookAtTheProcess requests what is for whoever runs the bot.
+func (p *proxyReader) lookAtTheProcess() {
+	p.t.Helper()
+	for path, want := range map[string]int{
+		status.StatusPath: http.StatusNotFound, status.MetricsPath: http.StatusNotFound,
+		status.HealthPath: http.StatusNotFound, status.ReadyPath: http.StatusNotFound,
+		status.StatePath: http.StatusUnauthorized,
+	} {
+		if code := p.from("127.0.0.1").send(http.MethodGet, path, nil).code; code != want {
+			p.t.Errorf("%s without a token: %d, want %d", path, code, want)
+		}
 	}
 }
 

@@ -230,6 +230,9 @@ type Web struct {
 	// TokensDir is a directory with one file for each person who may log in: the name of the file is the person's, its
 	// content is the token. It is read while the process runs. Empty: nobody may log in.
 	TokensDir string `json:"tokensDir,omitempty"`
+	// Host is the name, without a port, by which a proxy on this machine serves the pages of a loopback address. Requests
+	// for it are not those of this machine. Empty: there is no such proxy.
+	Host string `json:"host,omitempty"`
 	// BasePath is the path below which the pages are, for a proxy that does not strip it.
 	BasePath string `json:"basePath,omitempty"`
 }

@@ -294,6 +294,11 @@ var settings = map[string]Key{
 		Usage: "Directory with the tokens of those who may send lines: a file for each person, named like the person; a " +
 			"name that ends in " + CommandsSuffix + " may send commands too; read while the process runs",
 	},
+	"web.host": {
+		Usage: "Name of the host by which a proxy on this machine serves the pages, without a port; at a loopback address " +
+			"others than it and this machine's are refused, and requests for it are not those of this machine",
+		pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, expected: "the name of a host, such as movies.example.org",
+	},
 	"web.basePath": {
 		Usage:   "Path below which the pages are, for a proxy that does not strip it",
 		pattern: `^/([A-Za-z0-9._~-]+/?)*$`, expected: "a path that begins with /, of letters, digits and ._~-",

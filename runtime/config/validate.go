@@ -192,6 +192,16 @@ func (k Key) check(value any) error {
 	return &KeyError{Key: k.Path, Problem: problem}
 }
 
+// Check compares a value in the form of flags and environment variables with what the key allows. The error is a
+// *KeyError.
+func (k Key) Check(text string) error {
+	value := k.parse(text)
+	if value == nil {
+		return &KeyError{Key: k.Path, Problem: fmt.Sprintf("%q, expected %s", text, k.Kind)}
+	}
+	return k.check(value)
+}
+
 func (k Key) numberProblem(text string) string {
 	number, err := strconv.ParseFloat(text, 64) // that it is whole was checked, if it has to be
 	isWithin := number >= float64(k.minimum) && number <= float64(k.maximum)

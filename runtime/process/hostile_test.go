@@ -103,6 +103,21 @@ func TestForeignHostsOnALoopbackAddressAreRefused(t *testing.T) {
 	}
 }
 
+// A proxy on this machine passes on requests for the host of the pages, and for no other.
+func TestTheHostOfAProxyIsServedOnALoopbackAddress(t *testing.T) {
+	t.Parallel()
+	address := serve(t, process.Server{Host: "movies.example.org"})
+	for host, want := range map[string]int{
+		"movies.example.org": 200, "MOVIES.example.org:8443": 200, "localhost": 200, "attacker.example": 421,
+		"movies.example.org.attacker.example": 421, "x.movies.example.org": 421, "": 421,
+	} {
+		request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", status.StatusPath, host)
+		if got := send(t, connect(t, address), request); got != want {
+			t.Errorf("host %q: status %d, want %d", host, got, want)
+		}
+	}
+}
+
 // Whoever reaches the port can only read.
 func TestOnlyReadingIsPossible(t *testing.T) {
 	t.Parallel()

@@ -52,6 +52,8 @@ type Server struct {
 	Telemetry func() string
 	// Pages serve all paths that are not those of package status. Nil: / redirects to status.ProcessPath.
 	Pages http.Handler
+	// Host is the host of Pages that a proxy before a loopback address passes on. Empty: there is none.
+	Host string
 	// Private returns a handler that serves next to those alone who may see what is private: StatePath and ProcessPath,
 	// which name who is in the channel. Nil: everybody may.
 	Private func(next http.Handler) http.Handler
@@ -109,7 +111,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 
 // Serve serves until ctx ends, then waits a moment for responses in progress. It closes the listener.
 func (s Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := status.NewServer(s.Handler(), s.Log)
+	server := status.NewServer(s.Handler(), s.Host, s.Log)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shutdown := make(chan error, 1)

@@ -26,11 +26,11 @@ const (
 
 // NewServer returns an HTTP server for a handler, which whoever reaches it cannot use to end the process: time, headers
 // and the number of connections are bounded, and idle connections do not keep the kubelet's probes out. On a loopback
-// address it serves only loopback hosts. The processes of a RoseyBot and the operator use it. What the server itself
-// reports is logged as a warning.
-func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
+// address it serves only loopback hosts, and a named one that a proxy before it passes on; empty: there is none. The
+// processes of a RoseyBot and the operator use it. What the server itself reports is logged as a warning.
+func NewServer(handler http.Handler, named string, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           checkHost(handler),
+		Handler:           checkHost(handler, named),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      responseTimeout,
@@ -105,16 +105,24 @@ func (c connection) goesBefore(other connection) bool {
 
 // checkHost refuses requests that come in on a loopback address for another host than this machine. They are those of a
 // browser on this machine, or at the other end of a port-forward, whose page was loaded from a name that now points to
-// the loopback address: the page could read everything that is served here.
-func checkHost(next http.Handler) http.Handler {
+// the loopback address: the page could read everything that is served here. Nobody else has the named host.
+func checkHost(next http.Handler, named string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		if local != nil && IsLoopback(local.String()) && !IsLoopback(r.Host) {
+		if local != nil && IsLoopback(local.String()) && !IsLoopback(r.Host) && !IsHost(r.Host, named) {
 			http.Error(w, "this address serves the hosts localhost, 127.0.0.1 and [::1] only", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// IsHost reports whether a host, with or without a port, is the named one. No host is the empty name.
+func IsHost(host, named string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return named != "" && strings.EqualFold(host, named)
 }
 
 // IsLoopback reports whether a host, with or without a port, is the loopback interface of this machine.

@@ -176,7 +176,8 @@ func isPassedOn(r *http.Request) bool {
 }
 
 // isLocal reports whether a request comes from this machine itself: the pages are on a loopback address alone, and
-// nothing has passed the request on, as far as its headers tell.
+// nothing has passed the request on, as far as its host and its headers tell.
 func (s *Server) isLocal(r *http.Request) bool {
-	return s.options.Loopback && status.IsLoopback(r.RemoteAddr) && !isPassedOn(r)
+	isNamed := status.IsHost(r.Host, s.options.Config.Host) // which only a proxy has
+	return s.options.Loopback && status.IsLoopback(r.RemoteAddr) && !isNamed && !isPassedOn(r)
 }

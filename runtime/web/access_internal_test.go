@@ -68,6 +68,15 @@ func TestARequestThatWasPassedOnIsNotOneOfThisMachine(t *testing.T) {
 	if handler.ServeHTTP(recorder, old); recorder.Code == http.StatusOK {
 		t.Error("a request of HTTP/1.0, as nginx sends it, is one of this machine")
 	}
+	named := newOffline(t, Options{Config: config.Web{BasePath: "/", Host: "movies.example.org"}, Loopback: true}).Handler()
+	for target, want := range map[string]int{
+		"http://movies.example.org/": http.StatusSeeOther, "http://MOVIES.example.org:8443/": http.StatusSeeOther,
+		"http://localhost/": http.StatusOK,
+	} {
+		if response, _ := visit(t, named, http.MethodGet, target, ""); response.StatusCode != want {
+			t.Errorf("%s: %d, want %d", target, response.StatusCode, want)
+		}
+	}
 	elsewhere := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	elsewhere.RemoteAddr, recorder = "192.0.2.7:4711", httptest.NewRecorder()
 	if handler.ServeHTTP(recorder, elsewhere); recorder.Code == http.StatusOK {

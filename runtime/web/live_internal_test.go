@@ -110,7 +110,7 @@ func newLiveServer(t *testing.T) (*channelSide, *Server, *httptest.Server) {
 		}
 	})
 	served := httptest.NewUnstartedServer(server.Handler())
-	served.Config = status.NewServer(server.Handler(), log)
+	served.Config = status.NewServer(server.Handler(), "", log)
 	served.Start()
 	t.Cleanup(func() { cancel(); running.Wait(); served.Close() })
 	natstest.Eventually(t, "the page is live", func() bool {

@@ -203,7 +203,7 @@ const shutdownTimeout = 10 * time.Second
 
 // Serve serves the pages until ctx ends. It closes the listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	server := status.NewServer(s.Handler(), s.options.Log)
+	server := status.NewServer(s.Handler(), s.options.Config.Host, s.options.Log)
 	server.RegisterOnShutdown(s.hub.close) // open pages never end by themselves, and Shutdown would wait for them
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -95,6 +95,9 @@ func (c *Channel) accept(m *client) {
 	}
 	c.sendState(m)
 	c.usercountChanged()
+	if c.options.Unregistered {
+		m.emit("channelNotRegistered")
+	}
 	if m.account != nil {
 		m.emit("listPlaylists", []string{})
 	}

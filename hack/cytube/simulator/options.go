@@ -50,6 +50,8 @@ type Account struct {
 type ChannelOptions struct {
 	// Name is 1-30 of a-z, A-Z, 0-9, "-" and "_"; CyTube folds it to lower case.
 	Name string
+	// Unregistered is a channel that no account has registered: CyTube tells whoever joins so.
+	Unregistered bool
 	// Password is required to join; moderators need none. Empty: no password.
 	Password string
 	// MOTD is the message of the day, HTML.
