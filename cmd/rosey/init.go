@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -175,6 +176,9 @@ func (s *setup) checkFlags() error {
 	}
 	if s.data, err = filepath.Abs(s.data); err != nil {
 		return failed(fmt.Errorf("finding the data directory: %w", err))
+	}
+	if !utf8.ValidString(s.dir + s.data) {
+		return fmt.Errorf("--%s, --%s: expected directories with names in UTF-8", dirFlag, dataFlag)
 	}
 	s.values = map[string]string{}
 	return nil

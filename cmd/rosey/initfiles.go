@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"rosey.dev/rosey/runtime/config"
@@ -77,11 +77,8 @@ func (s *setup) configuration() string {
 	return text.String()
 }
 
-// quoteYAML returns a text as YAML has it in double quotes. JSON has the same escapes.
-func quoteYAML(text string) string {
-	quoted, _ := json.Marshal(text) // of a string it cannot fail
-	return string(quoted)
-}
+// quoteYAML returns a text, which is valid UTF-8, as YAML has it in double quotes: with the escapes of Go.
+func quoteYAML(text string) string { return strconv.Quote(text) }
 
 // setupFiles is the directory into which init writes all files or none.
 type setupFiles struct {

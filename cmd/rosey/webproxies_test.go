@@ -383,7 +383,8 @@ func (p *proxyReader) lookAtTheProcess() {
 		status.HealthPath: http.StatusNotFound, status.ReadyPath: http.StatusNotFound,
 		status.StatePath: http.StatusUnauthorized,
 	} {
-		if code := p.from("127.0.0.1").send(http.MethodGet, path, nil).code; code != want {
+		code := p.from("127.0.0.1").send(http.MethodGet, path, nil, "Accept", "application/json").code
+		if code != want {
 			p.t.Errorf("%s without a token: %d, want %d", path, code, want)
 		}
 	}
