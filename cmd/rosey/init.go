@@ -154,7 +154,7 @@ func (s *setup) explain(ctx context.Context, err error) error {
 }
 
 // checkFlags reports flags that contradict each other, and resolves the directories.
-func (s *setup) checkFlags() error {
+func (s *setup) checkFlags() (err error) {
 	given := s.flags.Changed
 	switch {
 	case s.anonymous && (given("username") || s.guest || given(passwordFlag)):
@@ -164,24 +164,28 @@ func (s *setup) checkFlags() error {
 		return fmt.Errorf("--%s: expected no --%s with it", guestFlag, passwordFlag)
 	case s.passwordFile == stdinFile && s.channelPasswordFile == stdinFile:
 		return fmt.Errorf("--%s, --%s: only one of them can be the standard input", passwordFlag, channelPasswordFlag)
-	case s.dir == "":
-		return fmt.Errorf("--%s: expected a directory", dirFlag)
 	}
-	var err error
-	if s.dir, err = filepath.Abs(s.dir); err != nil {
-		return failed(fmt.Errorf("finding the directory: %w", err))
+	s.values = map[string]string{}
+	if s.dir, err = absoluteDir(dirFlag, s.dir); err != nil {
+		return err
 	}
 	if s.data == "" {
 		s.data = filepath.Join(s.dir, defaultDataDir)
 	}
-	if s.data, err = filepath.Abs(s.data); err != nil {
-		return failed(fmt.Errorf("finding the data directory: %w", err))
+	s.data, err = absoluteDir(dataFlag, s.data)
+	return err
+}
+
+// absoluteDir returns the directory that a flag names as it is written into the configuration.
+func absoluteDir(flag, dir string) (string, error) {
+	if dir == "" || !utf8.ValidString(dir) {
+		return "", fmt.Errorf("--%s: expected a directory with a name in UTF-8", flag)
 	}
-	if !utf8.ValidString(s.dir + s.data) {
-		return fmt.Errorf("--%s, --%s: expected directories with names in UTF-8", dirFlag, dataFlag)
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return "", failed(fmt.Errorf("--%s: finding the directory: %w", flag, err))
 	}
-	s.values = map[string]string{}
-	return nil
+	return absolute, nil
 }
 
 // report says what was written and how to go on, without secrets.

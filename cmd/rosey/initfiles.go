@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,7 +68,7 @@ func (s *setup) configuration() string {
 	if keep := s.values["database.backup.keep"]; keep != "" {
 		fmt.Fprintf(&text, "    keep: %s\n", keep)
 	}
-	fmt.Fprintf(&text, "http:\n  address: %s # of the web page, and of health, status and metrics\n", value("http.address"))
+	fmt.Fprintf(&text, "http:\n  address: %s # of the page, and of health, status and metrics\n", value("http.address"))
 	fmt.Fprintf(&text, "web:\n  public: %s # true: whoever reaches the page reads it without a token\n",
 		s.values["web.public"])
 	if s.values["web.host"] != "" {
@@ -139,8 +140,8 @@ func (f *setupFiles) close() {
 		_ = f.root.RemoveAll(f.staging)
 		_ = f.root.Close()
 	}
-	for i := len(f.made) - 1; i >= 0; i-- {
-		_ = os.Remove(f.made[i]) // somebody else may use it by now
+	for _, dir := range slices.Backward(f.made) {
+		_ = os.Remove(dir) // somebody else may use it by now
 	}
 }
 
@@ -178,8 +179,8 @@ func (f *setupFiles) write(ctx context.Context, files []setupFile) error {
 		}
 	}
 	if err != nil {
-		for i := len(undo) - 1; i >= 0; i-- {
-			undo[i]()
+		for _, takeBack := range slices.Backward(undo) {
+			takeBack()
 		}
 		return err
 	}

@@ -101,7 +101,7 @@ func (s *setup) tryLogin(ctx context.Context, options cytube.Options) error {
 	for {
 		event, err := conn.Next(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // the connection is closed: there are no more events
+			return nil // the connection is closed: there are no more events
 		}
 		if event.Name == unregisteredEvent {
 			return &loginError{reason: status.ReasonChannelRefused, message: fmt.Sprintf(

@@ -24,5 +24,6 @@ func checkOwner(dir string) error {
 	if known, err := user.LookupId(name); err == nil {
 		name = known.Username
 	}
-	return fmt.Errorf("%s belongs to %s, who could not read files of root: use runuser -u %s -- rosey init", dir, name, name)
+	return fmt.Errorf("%s belongs to %s, who could not read files of root: use runuser -u %s -- rosey init",
+		dir, name, name)
 }

@@ -297,7 +297,8 @@ var settings = map[string]Key{
 	"web.host": {
 		Usage: "Name of the host by which a proxy on this machine serves the pages, without a port; at a loopback address " +
 			"others than it and this machine's are refused, and requests for it are not those of this machine",
-		pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, expected: "the name of a host, such as movies.example.org",
+		pattern:  `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`,
+		expected: "the name of a host, such as movies.example.org",
 	},
 	"web.basePath": {
 		Usage:   "Path below which the pages are, for a proxy that does not strip it",

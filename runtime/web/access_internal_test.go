@@ -68,7 +68,8 @@ func TestARequestThatWasPassedOnIsNotOneOfThisMachine(t *testing.T) {
 	if handler.ServeHTTP(recorder, old); recorder.Code == http.StatusOK {
 		t.Error("a request of HTTP/1.0, as nginx sends it, is one of this machine")
 	}
-	named := newOffline(t, Options{Config: config.Web{BasePath: "/", Host: "movies.example.org"}, Loopback: true}).Handler()
+	withHost := config.Web{BasePath: "/", Host: "movies.example.org"}
+	named := newOffline(t, Options{Config: withHost, Loopback: true}).Handler()
 	for target, want := range map[string]int{
 		"http://movies.example.org/": http.StatusSeeOther, "http://MOVIES.example.org:8443/": http.StatusSeeOther,
 		"http://localhost/": http.StatusOK,
