@@ -58,6 +58,12 @@ pack_tar() {
 # pack_zip PROGRAM ARCHIVE: with git, which everybody has who builds this. The two pages are those of the commit.
 pack_zip() { TZ=UTC git -c tar.umask=0022 archive --format=zip --output "$2" --add-file="$1" HEAD LICENSE README.md; }
 
+# make_config packs what the documentation refers to in the directory config: samples, and the CRD.
+make_config() {
+  tar --format=ustar --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --create \
+    config/samples config/crd/bases | gzip --no-name >"$output/rosey-config_$version.tar.gz"
+}
+
 # make_images writes the images of both programs for Linux as OCI layouts. DIR.digest has the digest of each.
 make_images() {
   local name platform archives

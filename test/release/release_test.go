@@ -37,6 +37,7 @@ func TestARelease(t *testing.T) {
 	t.Run("chart", func(t *testing.T) { checkChart(t, directory, images) })
 	t.Run("manifest", func(t *testing.T) { checkManifest(t, directory, images) })
 	t.Run("archives", func(t *testing.T) { checkArchives(t, directory) })
+	t.Run("samples and CRD", func(t *testing.T) { checkConfig(t, directory) })
 	t.Run("checksums", func(t *testing.T) { checkChecksums(t, directory) })
 	t.Run("notes", func(t *testing.T) {
 		notes := read(t, directory, "release-notes.md")
@@ -170,6 +171,22 @@ func checkArchives(t *testing.T, directory string) {
 			if read(t, unpacked, page) != read(t, repository, page) {
 				t.Errorf("%s of %s is another one", page, archive)
 			}
+		}
+	}
+}
+
+// Who has only a release finds the samples of the documentation, and the CRD, under the same names.
+func checkConfig(t *testing.T, directory string) {
+	t.Helper()
+	unpacked := t.TempDir()
+	archive := filepath.Join(directory, "rosey-config_"+version+".tar.gz")
+	unpack := exec.CommandContext(t.Context(), "tar", "-xzf", archive, "-C", unpacked)
+	if output, err := unpack.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", archive, err, output)
+	}
+	for _, path := range []string{"config/samples/guest.yaml", "config/crd/bases/rosey.dev_roseybots.yaml"} {
+		if read(t, unpacked, path) != read(t, repository, path) {
+			t.Errorf("%s of %s is another one", path, archive)
 		}
 	}
 }
