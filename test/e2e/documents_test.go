@@ -90,13 +90,11 @@ func newReader(t *testing.T, space string) *reader {
 	r := &reader{space: space, folder: t.TempDir()}
 	tag := operatorTag(t)
 	r.own = placeholders{
-		"REGISTRY": "rosey.local", "TAG": tag, "NAMESPACE": space, "NAME": "mychannel",
+		"REGISTRY": "rosey.local", "TAG": tag, "VERSION": tag, "NAMESPACE": space, "NAME": "mychannel",
 		"POD": "$(kubectl get pods -l rosey.dev/roseybot=mychannel -o name | sed -n 1p)",
 	}
 	createNamespace(t, space, map[string]string{"nats": "enabled"}) // as docs/tasks/nats.md says
-	if err := os.Symlink(absolute(t, "charts"), filepath.Join(r.folder, "charts")); err != nil {
-		t.Fatal(err)
-	}
+	r.provideChart(t)
 	if err := os.CopyFS(filepath.Join(r.folder, "config"), os.DirFS(filepath.Join(repository, "config"))); err != nil {
 		t.Fatal(err)
 	}
@@ -108,10 +106,32 @@ func newReader(t *testing.T, space string) *reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.write(t, "cytube.yaml", strings.Replace(string(manifest), "image: IMAGE", "image: rosey.local/cytube:"+tag, 1))
+	r.write(t, "cytube.yaml", strings.Replace(string(manifest), "image: IMAGE", "image: "+demoImage(t, "cytube"), 1))
 	r.run(t, "the set-up", "kubectl create secret generic cytube-accounts --from-file=accounts.yaml\n"+
 		"kubectl apply -f cytube.yaml\nkubectl rollout status deployment/cytube --timeout=2m")
 	return r
+}
+
+// provideChart provides the chart of the working tree, or that of the release, as a package and unpacked.
+func (r *reader) provideChart(t *testing.T) {
+	t.Helper()
+	charts := filepath.Join(r.folder, "charts")
+	if cluster.release == "" {
+		if err := os.Symlink(absolute(t, "charts"), charts); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err := os.Symlink(cluster.chart, filepath.Join(r.folder, filepath.Base(cluster.chart))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(charts, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	unpack := exec.CommandContext(t.Context(), "tar", "--extract", "--file", cluster.chart, "--directory", charts)
+	if output, err := unpack.CombinedOutput(); err != nil {
+		t.Fatalf("unpacking %s: %v\n%s", cluster.chart, err, output)
+	}
 }
 
 // adaptSamples sets the CyTube server of this namespace and the cluster's images in the samples.
@@ -121,7 +141,7 @@ func (r *reader) adaptSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images, image := regexp.MustCompile(`image: nats:\S+`), "image: "+natsImage(t)
+	images, image := regexp.MustCompile(`image: nats:\S+`), "image: "+demoImage(t, "nats")
 	for _, path := range samples {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -214,9 +234,12 @@ func (r *reader) run(t *testing.T, title, script string) {
 	t.Logf("%s: %s", title, time.Since(begin).Round(time.Second))
 }
 
-// operatorTag returns the tag of the images of the working tree.
+// operatorTag returns the tag of the operator's image, which is that of the bots, too.
 func operatorTag(t *testing.T) string {
 	t.Helper()
+	if cluster.release != "" {
+		return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(cluster.chart), "rosey-operator-"), ".tgz")
+	}
 	var values struct {
 		Image struct{ Tag string }
 	}
@@ -226,9 +249,10 @@ func operatorTag(t *testing.T) string {
 	return values.Image.Tag
 }
 
-func natsImage(t *testing.T) string {
+// demoImage returns the image of one of the demo's Deployments.
+func demoImage(t *testing.T, deployment string) string {
 	t.Helper()
-	image, err := tool(t, "kubectl", "", "--namespace", namespace, "get", "deployment", "nats",
+	image, err := tool(t, "kubectl", "", "--namespace", namespace, "get", "deployment", deployment,
 		"--output", "jsonpath={.spec.template.spec.containers[0].image}")
 	if err != nil {
 		t.Fatal(err)

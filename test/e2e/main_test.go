@@ -1,8 +1,9 @@
-// Package e2e tests the product end to end, installed on a real cluster as `make demo` does it. It compares the CyTube
-// server's own log with the rows in the bot's database.
+// Package e2e tests the product end to end, installed on a real cluster from the chart and the images of a release. It
+// compares the CyTube server's own log with the rows in the bot's database.
 //
 // It needs ROSEY_E2E: "local-cluster" starts a cluster with hack/cluster, "processes" runs only the tests that need no
-// cluster, and any other value is the path of a kubeconfig whose cluster has the images of the working tree.
+// cluster, and any other value is the path of a kubeconfig whose cluster has the images of the working tree, which are
+// installed then, with its chart.
 package e2e
 
 import (
@@ -41,6 +42,8 @@ var cluster struct {
 	config     *rest.Config
 	clientset  *kubernetes.Clientset
 	client     client.Client
+	release    string // its directory, removed at the end; empty if none is installed
+	chart      string // what Helm installs: that of the repository, or the package of a release
 }
 
 func TestMain(m *testing.M) {
@@ -58,6 +61,7 @@ func run(m *testing.M) int {
 			if err := demo("down", "--name", clusterName); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
+			_ = os.RemoveAll(cluster.release)
 		}()
 	}
 	if err := start(where); err != nil {
@@ -67,11 +71,12 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// start installs the demo on the cluster of a kubeconfig, or on a new local one that enforces NetworkPolicies.
+// start installs the demo on the cluster of a kubeconfig, or, from a release, on a new local one that enforces
+// NetworkPolicies.
 func start(where string) error {
 	arguments := []string{"up", "--seconds", "0", "--quiet-end"}
 	if !cluster.local {
-		cluster.kubeconfig = where
+		cluster.kubeconfig, cluster.chart = where, "charts/rosey-operator"
 		if err := demo(append(arguments, "--kubeconfig", where)...); err != nil {
 			return err
 		}
@@ -84,7 +89,10 @@ func start(where string) error {
 	if _, err := localCluster("up", "--name", clusterName, "--network-policy"); err != nil {
 		return err
 	}
-	if err := demo(append(arguments, "--name", clusterName)...); err != nil {
+	if err := makeRelease(); err != nil {
+		return err
+	}
+	if err := demo(append(arguments, "--name", clusterName, "--release", cluster.release)...); err != nil {
 		return err
 	}
 	kubeconfig, err := localCluster("kubeconfig", "--name", clusterName)
@@ -93,6 +101,24 @@ func start(where string) error {
 	}
 	cluster.kubeconfig = kubeconfig
 	return connect(kubeconfig)
+}
+
+// makeRelease makes a release of the working tree, for this machine's processor.
+func makeRelease() (err error) {
+	if cluster.release, err = os.MkdirTemp("", "rosey-release-"); err != nil {
+		return err
+	}
+	command := exec.Command(filepath.Join(repository, "hack/release"), "--host-only", "--output", cluster.release)
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("making a release: %w", err)
+	}
+	charts, err := filepath.Glob(filepath.Join(cluster.release, "rosey-operator-*.tgz"))
+	if err != nil || len(charts) != 1 {
+		return fmt.Errorf("the release in %s has the charts %v, expected one", cluster.release, charts)
+	}
+	cluster.chart = charts[0]
+	return nil
 }
 
 func demo(arguments ...string) error {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The demo's four images: rosey, operator, cytube and nats.
+# The demo's four images: rosey, operator, cytube and nats. Two of them may be those of a release.
 
 image_dir() { echo "${XDG_CACHE_HOME:-$HOME/.cache}/rosey/demo/$cluster_name"; }
 
@@ -10,8 +10,10 @@ build_images() {
   nats_version=$(go list -m -f '{{.Version}}' github.com/nats-io/nats-server/v2)
   nats_version=${nats_version#v}
   say "building images (version $version)"
-  build_image "$(image rosey)" "$images/rosey.tar" ./cmd/rosey "$version"
-  build_image "$(image operator)" "$images/operator.tar" ./cmd/operator "$version"
+  if [ -z "$release" ]; then
+    build_image "$(image rosey)" "$images/rosey.tar" ./cmd/rosey "$version"
+    build_image "$(image operator)" "$images/operator.tar" ./cmd/operator "$version"
+  fi
   build_image "$(image cytube)" "$images/cytube.tar" ./hack/cytube "$version"
   build_image "$(image nats)" "$images/nats.tar" github.com/nats-io/nats-server/v2 "$nats_version"
 }
@@ -29,7 +31,9 @@ provide_images() {
   local name
   if [ "$own_cluster" = no ]; then
     say "loading images"
-    hack/cluster/cluster load-image --name "$cluster_name" "$images"/*.tar >/dev/null
+    local files=("$images"/*.tar)
+    [ -z "$release" ] || files+=("$release/images/operator=$registry/operator" "$release/images/rosey=$registry/rosey")
+    hack/cluster/cluster load-image --name "$cluster_name" "${files[@]}" >/dev/null
   elif [ "$registry" = "$no_registry" ]; then
     say "load the images into the cluster now, in another terminal; the installation waits for them. Or use REGISTRY=host/path"
     print_load_commands "$images"

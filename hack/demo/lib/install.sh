@@ -53,11 +53,15 @@ apply_secret() {
 
 install_operator() {
   say "installing the operator with Helm in namespace $operator_namespace"
+  local chart=(charts/rosey-operator) values=image.tag=$version,runtime.image=$(image rosey)
+  if [ -n "$release" ]; then # its chart has the digests of its images
+    chart=("$release"/rosey-operator-*.tgz)
+    values=runtime.image=$registry/rosey
+  fi
   create_namespace "$operator_namespace"
-  helm upgrade --install rosey-operator charts/rosey-operator \
+  helm upgrade --install rosey-operator "${chart[0]}" \
     --namespace "$operator_namespace" --wait --timeout 120s \
-    --set-string image.repository="$registry"/operator,image.tag="$version" \
-    --set-string runtime.image="$(image rosey)" >/dev/null
+    --set-string "image.repository=$registry/operator,$values" >/dev/null
 }
 
 install_bot() {
