@@ -18,14 +18,21 @@ func (c cytubeChannel) path(resource string) string {
 
 func (c cytubeChannel) post(t *testing.T, resource string, body any) {
 	t.Helper()
-	data, err := json.Marshal(body)
-	if err != nil {
+	if err := c.tryPost(t.Context(), resource, body); err != nil {
 		t.Fatal(err)
 	}
-	request := cluster.clientset.CoreV1().RESTClient().Post().AbsPath(c.path(resource)).Body(data)
-	if err := request.Do(t.Context()).Error(); err != nil {
-		t.Fatalf("POST %s %s: %v", resource, data, err)
+}
+
+func (c cytubeChannel) tryPost(ctx context.Context, resource string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
 	}
+	request := cluster.clientset.CoreV1().RESTClient().Post().AbsPath(c.path(resource)).Body(data)
+	if err := request.Do(ctx).Error(); err != nil {
+		return fmt.Errorf("POST %s %s: %w", resource, data, err)
+	}
+	return nil
 }
 
 func (c cytubeChannel) get(ctx context.Context, resource string, out any) error {
@@ -43,7 +50,13 @@ func (c cytubeChannel) join(t *testing.T, user string) {
 
 func (c cytubeChannel) say(t *testing.T, user, text string) {
 	t.Helper()
-	c.post(t, "say", map[string]string{"user": user, "text": text})
+	if err := c.trySay(t.Context(), user, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c cytubeChannel) trySay(ctx context.Context, user, text string) error {
+	return c.tryPost(ctx, "say", map[string]string{"user": user, "text": text})
 }
 
 // script lets simulated people join, chat and leave, and waits until the last one has left.

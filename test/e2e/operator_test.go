@@ -5,35 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"rosey.dev/rosey/api/v1alpha1"
 )
-
-// After an upgrade to another image, running bots keep theirs and report the update; a rollback clears the report.
-func TestAnUpgradeRestartsNothingByItself(t *testing.T) {
-	needCluster(t)
-	create(t, newBot("steady"))
-	waitReady(t, "steady")
-	before := identities(t, "steady")
-
-	helm(t, "upgrade", release, "charts/rosey-operator", "--reuse-values", "--wait", "--timeout", "120s",
-		"--set", "runtime.image=rosey.local/rosey:from-tomorrow")
-	message := waitFor(t, "steady", v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue,
-		v1alpha1.ReasonOperatorChanged)
-	if !strings.Contains(message, "from-tomorrow") {
-		t.Errorf("message is %q, want one that names the image", message)
-	}
-	waitReady(t, "steady")
-
-	helm(t, "rollback", release, "--wait", "--timeout", "120s")
-	waitFor(t, "steady", v1alpha1.ConditionUpdateAvailable, metav1.ConditionFalse)
-	waitReady(t, "steady")
-	sameIdentities(t, "steady", before)
-}
 
 // Without an operator, bots keep running and one can be deleted. A reinstalled operator does not restart them.
 func TestBotsRunWithoutTheOperator(t *testing.T) {
@@ -53,7 +26,7 @@ func TestBotsRunWithoutTheOperator(t *testing.T) {
 	helm(t, "uninstall", release, "--wait", "--timeout", "120s")
 	// The following tests need an operator even if this one fails.
 	install := func() {
-		helm(t, "upgrade", "--install", release, "charts/rosey-operator", "--values", values,
+		helm(t, "upgrade", "--install", release, cluster.chart, "--values", values,
 			"--wait", "--timeout", "120s")
 	}
 	installed := false
