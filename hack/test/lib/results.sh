@@ -38,7 +38,7 @@ begin() {
     timed "$@" || status=$?
     [ "${#left_out[@]}" -eq 0 ] || printf '%s\n' "${left_out[@]}" >"$results/left_out.$1"
     exit "$status"
-  } >"$results/output.$1" 2>&1 &
+  } </dev/null >"$results/output.$1" 2>&1 & # a part that read the terminal would be stopped
   background[$1]=$!
   set +m
 }
