@@ -334,6 +334,8 @@ type PluginActRequest struct {
 	Title          string   `json:"title,omitempty"`
 	Options        []string `json:"options,omitempty"`
 	ObscureResults bool     `json:"obscure_results,omitempty"`
+	// Opened is Poll.Opened of the poll that VerbPollClose closes, so that no other one is closed. 0: whichever is open.
+	Opened int64 `json:"opened_ms,omitempty"`
 }
 
 // PluginOutcome is the reply to Say, Queue and Act.
@@ -372,7 +374,7 @@ const (
 	VerbPlaylistJump    PluginVerb = "playlist.jump"    // UID
 	VerbPlaylistShuffle PluginVerb = "playlist.shuffle" // all of it
 	VerbPollOpen        PluginVerb = "poll.open"        // Title, Options, ObscureResults
-	VerbPollClose       PluginVerb = "poll.close"       // that which is open
+	VerbPollClose       PluginVerb = "poll.close"       // that which is open; Opened
 	VerbKick            PluginVerb = "kick"             // User, Reason
 )
 

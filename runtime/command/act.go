@@ -216,12 +216,30 @@ func (h *Handler) actOpenPoll(a Act) (task, error) {
 	}, "")), nil
 }
 
-func (h *Handler) actClosePoll(Act) (task, error) {
-	if poll := h.Room.Poll; poll == nil || !poll.Open {
-		return nil, errors.New("no poll is open")
+// actClosePoll closes the poll that is open, if it is still what was meant when it is its turn: CyTube closes whichever
+// is open.
+func (h *Handler) actClosePoll(a Act) (task, error) {
+	if err := checkOpen(h.Room.Poll, a.Request.Opened); err != nil {
+		return nil, err
 	}
 	closed := when(func(cytube.PollClosed) bool { return true })
-	return h.polling.during(h.act(h.Conn.ClosePoll, closed, "")), nil
+	return h.polling.during(func(ctx context.Context) ([]string, error) {
+		if err := checkOpen(h.poll.Load(), a.Request.Opened); err != nil {
+			return nil, err
+		}
+		return h.act(h.Conn.ClosePoll, closed, "")(ctx)
+	}), nil
+}
+
+// checkOpen returns an error unless a poll is open, and is the one that was opened at a time in milliseconds. 0: any.
+func checkOpen(poll *room.Poll, opened int64) error {
+	switch {
+	case poll == nil || !poll.Open:
+		return errors.New("no poll is open")
+	case opened != 0 && poll.Opened.UnixMilli() != opened:
+		return errors.New("another poll is open by now")
+	}
+	return nil
 }
 
 // actKick kicks a user of a lower rank than the asker. Without an asker, no moderator is kicked.

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -103,6 +104,8 @@ type Handler struct {
 	confirmations confirmations
 	// The turns of what is done in the playlist and about polls.
 	adding, skipping, shuffling, polling turn
+	// poll is the Room's, for what is left to do of an Act.
+	poll atomic.Pointer[room.Poll]
 	// late are the additions that may come late.
 	late additions
 	// strays are the UIDs of items that are to be removed.

@@ -31,6 +31,7 @@ func (e *deniedError) Error() string { return e.why }
 // Handle takes an event of the channel after it has been applied to the Room: a command, or the effect of one. It does
 // not block.
 func (h *Handler) Handle(event cytube.Event) {
+	h.poll.Store(h.Room.Poll)
 	switch event := event.(type) {
 	case cytube.ChatMessage:
 		h.handleChat(event)

@@ -744,6 +744,22 @@ func TestNobodyTakesTheEffectOfAnotherForItsOwn(t *testing.T) {
 		if opened, closed := <-open, <-end; opened != "" || closed != "" {
 			t.Errorf("opened: %s, closed: %s", opened, closed)
 		}
+
+		earlier, later := time.UnixMilli(1000), time.UnixMilli(2000)
+		r.arrive(cytube.NewPoll{By: "mod", Opened: earlier})
+		open = r.act(Act{Verb: bus.VerbPollOpen, Request: poll})
+		r.expect("it has the turn", &r.requested, `open poll x ["a"]`)
+		end = r.act(Act{Verb: bus.VerbPollClose, Request: bus.PluginActRequest{Opened: earlier.UnixMilli()}})
+		r.arrive(cytube.NewPoll{By: "Rosey", Opened: later})
+		if opened, closed := <-open, <-end; opened != "" || closed != "another poll is open by now" {
+			t.Errorf("opened: %s, closed: %s", opened, closed)
+		}
+		end = r.act(Act{Verb: bus.VerbPollClose, Request: bus.PluginActRequest{Opened: later.UnixMilli()}})
+		r.expect("the poll that was meant", &r.requested, "close poll")
+		r.arrive(cytube.PollClosed{})
+		if closed := <-end; closed != "" {
+			t.Errorf("closed: %s", closed)
+		}
 	})
 }
 

@@ -134,7 +134,7 @@ const (
 	PlaylistJump    = bus.VerbPlaylistJump    // UID
 	PlaylistShuffle = bus.VerbPlaylistShuffle // all of it
 	PollOpen        = bus.VerbPollOpen        // Title, Options, ObscureResults
-	PollClose       = bus.VerbPollClose       // the one that is open
+	PollClose       = bus.VerbPollClose       // the one that is open; Opened: only if it is this
 	Kick            = bus.VerbKick            // User, Reason
 )
 

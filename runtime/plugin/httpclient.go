@@ -74,18 +74,30 @@ type redirectError string
 
 func (e redirectError) Error() string { return string(e) }
 
-// checkRedirect follows a redirect within a host, also from http to https.
+// checkRedirect follows a redirect to the same port of the same host, and from http to https if both are at the ports
+// that these have: anything else may be the server of somebody else.
 func checkRedirect(request *http.Request, via []*http.Request) error {
-	first := via[0].URL
-	isEncrypted := request.URL.Scheme == "https" || request.URL.Scheme == first.Scheme
+	first, to := via[0].URL, request.URL
+	isSame := to.Scheme == first.Scheme && port(to) == port(first)
+	isEncryptedNow := first.Scheme == "http" && port(first) == "80" && to.Scheme == "https" && port(to) == "443"
 	switch {
 	case len(via) > maxRedirects:
 		return redirectError("it redirects again and again")
-	case request.URL.Hostname() != first.Hostname() || !isEncrypted,
-		request.URL.Scheme == first.Scheme && request.URL.Host != first.Host:
-		return redirectError("it redirects to another host, or to one without encryption, which is not followed")
+	case to.Hostname() != first.Hostname() || !isSame && !isEncryptedNow:
+		return redirectError("it redirects to another host or port, or to one without encryption, which is not followed")
 	}
 	return nil
+}
+
+// port returns the port of a URL with http or https.
+func port(address *url.URL) string {
+	switch {
+	case address.Port() != "":
+		return address.Port()
+	case address.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
 
 // Do sends a request. The errors of the response's body are as those of Do.

@@ -57,9 +57,19 @@ func divide(text string) (line, rest string) {
 // something else as often are not among them: @ is for a person, and : * _ # are for emotes and emphasis.
 const prefixes = `!/.,;?$%&+-~=|\^<>`
 
-// LooksLikeCommand reports whether a line may be a command of the server, of this bot, whatever its prefix is, or of
-// another bot: it begins with "/" or "!", or with other such punctuation and a letter.
+// LooksLikeCommand reports whether a line may be a command of the server, of this bot or of another one: it begins with
+// "/" or "!", with one of . , ; ? $ % & + - ~ = | \ ^ < > and a letter, or with one of . ? $ and a word such as 8ball.
+// Bots whose prefix is something else, such as # or a word, are not thought of. The bot that says a line does not take
+// it for a command, whatever its own prefix is.
 func LooksLikeCommand(line string) bool { return commandPrefix(line) > 0 }
+
+const (
+	// beforeDigits are those of prefixes with which also a command begins whose name begins with a digit. What begins
+	// with others, such as -5, is a number.
+	beforeDigits = "$.?"
+	// nameLetters is how many letters at least such a name has after its digits: less is a unit, as in $5bn and .5mm.
+	nameLetters = 3
+)
 
 // commandPrefix returns how many bytes at the beginning of a line make it look like a command. 0: it does not. It reads
 // a run of punctuation once, however long: who writes the text chooses that.
@@ -70,13 +80,31 @@ func commandPrefix(line string) (length int) {
 			if r == '/' || r == '!' {
 				length = i + 1
 			}
-		case i > 0 && unicode.IsLetter(r):
+		case i > 0 && unicode.IsLetter(r), i > 0 && beginsName(line[i-1], line[i:]):
 			return i
 		default:
 			return length
 		}
 	}
 	return length
+}
+
+// beginsName reports whether a text behind a character is the name of a command that begins with a digit.
+func beginsName(before byte, text string) bool {
+	rest := strings.TrimLeft(text, "0123456789")
+	if rest == text || !strings.Contains(beforeDigits, string(before)) {
+		return false
+	}
+	letters := 0
+	for _, r := range rest {
+		if !unicode.IsLetter(r) {
+			break
+		}
+		if letters++; letters == nameLetters {
+			return true
+		}
+	}
+	return false
 }
 
 // withoutPrefix returns a line without what makes it look like a command.

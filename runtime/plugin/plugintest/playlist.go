@@ -143,6 +143,10 @@ func (r *Room) change(verb plugin.Verb, action plugin.Action) bus.PluginOutcome 
 			Title: action.Title, Options: action.Options, Obscured: action.ObscureResults, Initiator: BotName,
 		})
 	case plugin.PollClose:
+		if now := r.state.Poll; now != nil && action.Opened != 0 && action.Opened != now.Opened {
+			r.mu.Unlock()
+			return bus.PluginOutcome{Outcome: bus.OutcomeInvalid, Error: "another poll is open by now"}
+		}
 		r.closePoll()
 	}
 	r.mu.Unlock()

@@ -171,7 +171,7 @@ func (v *votes) endPoll(ctx context.Context, c *plugin.Call) (plugin.Reply, erro
 	case before == nil || !before.Open:
 		return plugin.Reply{}, plugin.Usage("no poll is open")
 	}
-	if err := c.Act(ctx, plugin.PollClose, plugin.Action{}); err != nil {
+	if err := c.Act(ctx, plugin.PollClose, plugin.Action{Opened: before.Opened}); err != nil {
 		return plugin.Reply{}, told(err)
 	}
 	after, err := last(ctx, c.Channel)

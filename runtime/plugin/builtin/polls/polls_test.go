@@ -52,6 +52,7 @@ func TestAPoll(t *testing.T) {
 	room.Vote(1, 3)
 	guest.Says("!endpoll").ExpectsRefused()
 	mod.Says("!endpoll").Expects(`^📊 Tea, or coffee\?: Coffee 3, Tea 1$`)
+	expectClosed(t, room)
 	mod.Says("!endpoll").ExpectsWrong("no poll is open")
 	mod.Says("!poll A.B.C").Expects("is open")
 	room.Vote(2, 0)
@@ -106,6 +107,16 @@ func TestTheWinnerIsAdded(t *testing.T) {
 	room.Silent()
 }
 
+// expectClosed fails the test unless the last thing that the plugin did is to close the last poll of the channel, and
+// no other that somebody may have opened meanwhile.
+func expectClosed(t *testing.T, room *plugintest.Room) {
+	t.Helper()
+	all := room.Acts()
+	if act := all[len(all)-1]; act.Verb != plugin.PollClose || act.Opened == 0 || act.Opened != room.Poll().Opened {
+		t.Errorf("the plugin did %+v about the poll %+v", act, room.Poll())
+	}
+}
+
 // A moderator closes the poll before its time, by command or in the page of the channel.
 func TestAPollThatSomebodyClosesCounts(t *testing.T) {
 	t.Parallel()
@@ -121,6 +132,9 @@ func TestAPollThatSomebodyClosesCounts(t *testing.T) {
 			room.As("mod", plugin.Moderator).Says("!moviepoll")
 			room.Vote(2, 1)
 			closes(room)
+			if name == "by command" {
+				expectClosed(t, room)
+			}
 			room.Pass(time.Second)
 			room.Hears(`^📊 Film of alice 2`)
 			room.Hears(`^🏆 .*alice, nominated by alice, is added`)
@@ -448,7 +462,9 @@ func TestAPollThatCannotBeClosedCounts(t *testing.T) {
 	room.As("mod", plugin.Moderator).Says("!moviepoll")
 	room.Vote(1, 0)
 	room.Refuse(plugin.PollClose, "not permitted")
-	room.Pass(5 * time.Minute)
+	room.Pass(150 * time.Second)
+	expectClosed(t, room) // it is tried
+	room.Pass(150 * time.Second)
 	room.Hears(`^I cannot close the poll: the votes so far count\.$`)
 	room.Hears(`^📊 `)
 	room.Hears(`^🏆 .* nominated by alice`)

@@ -130,7 +130,7 @@ func (v *votes) begin(ctx context.Context, c *plugin.Channel, one vote) error {
 	}
 	known, err := v.know(ctx, c, &one, revision)
 	if err != nil {
-		return errors.Join(v.closeAgain(ctx, err), v.undo(ctx, c, revision))
+		return errors.Join(v.closeAgain(ctx, one.Opened, err), v.undo(ctx, c, revision))
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -160,12 +160,12 @@ func (v *votes) readAgain() {
 var errReplaced = plugin.Usage("somebody else has opened a poll meanwhile")
 
 // closeAgain closes the poll that was opened just now for a vote that cannot begin, and returns what the moderator is
-// told. The call may be over, so it is not because of the call.
-func (v *votes) closeAgain(ctx context.Context, why error) error {
+// told. The call may be over, so it is not because of the call. opened is the poll's Opened; 0: it is not known.
+func (v *votes) closeAgain(ctx context.Context, opened int64, why error) error {
 	if errors.Is(why, errReplaced) {
 		return why
 	}
-	if err := v.self.Act(context.WithoutCancel(ctx), plugin.PollClose, plugin.Action{}); err != nil {
+	if err := v.self.Act(context.WithoutCancel(ctx), plugin.PollClose, plugin.Action{Opened: opened}); err != nil {
 		v.self.Log().WarnContext(ctx, "a poll was opened for a vote that could not begin", "error", errors.Join(why, err))
 		return plugin.Usage("the poll is open, but its votes do not count, and I cannot close it: close it first")
 	}
@@ -248,7 +248,7 @@ func (v *votes) follow(ctx context.Context, c *plugin.Channel, one *running, now
 		return v.end(ctx, c, one, "I cannot close the poll: the votes so far count.")
 	}
 	one.closing = true
-	if err := c.Act(ctx, plugin.PollClose, plugin.Action{}); err != nil {
+	if err := c.Act(ctx, plugin.PollClose, plugin.Action{Opened: one.Opened}); err != nil {
 		return err
 	}
 	after, err := last(ctx, c) // before another one is opened
