@@ -132,7 +132,7 @@ const (
 )
 
 // feedEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
-// Event, Own, Replayed, Ignored, MayCall and the position are additions.
+// Event, Own, Replayed, Ignored, MayCall, Plugin, Call and the position are additions.
 type feedEvent struct {
 	Event   string `json:"event"`
 	Server  string `json:"server"`
@@ -151,9 +151,12 @@ type feedEvent struct {
 	Ignored bool `json:"ignored,omitempty"`
 	// MayCall are the commands, as PLUGIN.NAME, as which plugins may take a line. It is nil for other events, and without
 	// plugins.
-	MayCall []string   `json:"may_call,omitzero"`
-	Users   []feedUser `json:"users,omitzero"`
-	Count   *int       `json:"count,omitempty"`
+	MayCall []string `json:"may_call,omitzero"`
+	// Plugin is which plugin has had something added to the playlist, and Call the ID of the call because of which.
+	Plugin string     `json:"plugin,omitempty"`
+	Call   string     `json:"call,omitempty"`
+	Users  []feedUser `json:"users,omitzero"`
+	Count  *int       `json:"count,omitempty"`
 	// Timestamp is the event's own time in Unix seconds, or the time of its arrival if it has none.
 	Timestamp int64 `json:"timestamp"`
 	// Own marks a line that the bot has said.
@@ -255,6 +258,8 @@ func (s *session) newFeedEvent(received cytube.ReceivedEvent) (out feedEvent, pu
 		if user, found := s.room.Users.Find(event.Name); found {
 			out.UserData = new(newFeedUser(user))
 		}
+	case cytube.Queue:
+		out.Plugin, out.Call = s.commands.CauseOf(event)
 	case cytube.UserList:
 		out.Event, out.Count = eventUserList, new(len(event.Users))
 		out.Users = make([]feedUser, 0, len(event.Users))

@@ -673,9 +673,13 @@ func TestPluginsLearnWhatTheyHaveAdded(t *testing.T) {
 	if actions := r.service.on(bus.ActionPMCommand); len(actions) > 0 || len(queued()) > 0 {
 		t.Errorf("a check did something: %v", actions)
 	}
+	watching := r.watch()
 	got := p.request(subject, bus.PluginActRequest{ID: "1", URL: "yt:abc"})
 	if !got.Success || got.Item == nil {
 		t.Fatalf("added %+v", got)
+	}
+	if event := nextEvent(t, watching, "queue"); event["plugin"] != "dice" || event["call"] != nil {
+		t.Errorf("event %v", event)
 	}
 	want := bus.QueuedMedia{
 		UID: queued()[0].Count, Media: bus.Media{Type: "yt", ID: "abc", Title: queued()[0].Text, QueuedBy: "Rosey"}}

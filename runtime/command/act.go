@@ -19,6 +19,8 @@ const maxReason = 200
 type Act struct {
 	Verb    bus.PluginVerb
 	Request bus.PluginActRequest
+	// Plugin is whose it is.
+	Plugin string
 	// Asker is the name of the user because of whose call it is done, and Rank the lowest rank that the user must have.
 	// No Asker: the plugin does it by itself.
 	Asker string
@@ -122,9 +124,12 @@ func (h *Handler) actAdd(a Act) (Deed, error) {
 	if a.Asker == "" {
 		rank = registeredRank
 	}
-	mayLive := h.Room.Allows(room.PermissionAddLive, rank)
+	one := &addition{
+		media: media, temp: temp, mayLive: h.Room.Allows(room.PermissionAddLive, rank),
+		plugin: a.Plugin, call: a.Request.Call,
+	}
 	return func(ctx context.Context) (*cytube.Item, error) {
-		item, err := h.addFor(ctx, media, temp, mayLive)
+		item, err := h.addFor(ctx, one)
 		if err != nil {
 			return nil, err
 		}

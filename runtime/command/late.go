@@ -16,27 +16,37 @@ const (
 	lateFor = 10 * time.Minute
 )
 
-// addition is what the bot has sent to the server, which has not shown it yet.
+// addition is what the bot adds to the playlist.
 type addition struct {
 	media cytube.Media
-	// mayLive is whether it may be a live stream.
-	mayLive bool
-	sent    time.Time
+	// temp is whether it is removed when it was played, and mayLive whether it may be a live stream.
+	temp, mayLive bool
+	// plugin is whose it is, and call the ID of the call because of which. Empty: the bot's own, or of no call.
+	plugin, call string
+	sent         time.Time
 }
 
 // additions are the last ones that the server has not shown yet, or not all of them. It is safe for concurrent use.
 type additions struct {
 	mu  sync.Mutex
 	all []*addition
+	// awaited is the one that was sent just now. Nil: none.
+	awaited *addition
 }
 
 // begin notes an addition, before it is sent.
-func (a *additions) begin(media cytube.Media, mayLive bool) *addition {
-	one := &addition{media: media, mayLive: mayLive, sent: time.Now()}
+func (a *additions) begin(one *addition) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.all = append(a.all[max(0, len(a.all)+1-maxLate):], one)
-	return one
+	one.sent = time.Now()
+	a.all, a.awaited = append(a.all[max(0, len(a.all)+1-maxLate):], one), one
+}
+
+// late notes that the addition that was sent last is waited for no more: it may come late.
+func (a *additions) late() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.awaited = nil
 }
 
 // end forgets an addition.
@@ -81,20 +91,36 @@ func (a *additions) came(media cytube.Media) *addition {
 	return one
 }
 
-// find returns the addition that media are of: of the same, or else the first that they can be.
+// find returns the addition that media are of, or nil: that of the same, or else one that they can be. Of several it is
+// the one that is waited for, as mayBe has it, or else the first.
 func (a *additions) find(media cytube.Media) *addition {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := slices.IndexFunc(a.all, func(one *addition) bool { return media.IsOf(one.media) })
-	if at < 0 {
-		at = slices.IndexFunc(a.all, func(one *addition) bool {
-			return canBecome(one.media, media) && time.Since(one.sent) < lateFor
-		})
+	for _, isMeant := range []func(*addition) bool{
+		func(one *addition) bool { return media.IsOf(one.media) },
+		func(one *addition) bool { return canBecome(one.media, media) && time.Since(one.sent) < lateFor },
+	} {
+		if a.awaited != nil && isMeant(a.awaited) {
+			return a.awaited
+		}
+		if at := slices.IndexFunc(a.all, isMeant); at >= 0 {
+			return a.all[at]
+		}
 	}
-	if at < 0 {
-		return nil
+	return nil
+}
+
+// CauseOf returns which plugin has had an item added, and the ID of the call because of which, whether the server shows
+// it in time or late. Empty: none, or it did it by itself. It must be called before Handle with the same event.
+func (h *Handler) CauseOf(event cytube.Queue) (plugin, call string) {
+	if !h.Room.IsMe(event.Item.QueuedBy) {
+		return "", ""
 	}
-	return a.all[at]
+	one := h.late.find(event.Item.Media)
+	if one == nil {
+		return "", ""
+	}
+	return one.plugin, one.call
 }
 
 // refused forgets an addition that the server has refused late.

@@ -77,7 +77,7 @@ func (h *Handler) add(r request) (task, error) {
 	temp := option == "temp" || !h.Room.Allows(room.PermissionAddPermanent, r.user.Rank)
 	mayLive := h.Room.Allows(room.PermissionAddLive, r.user.Rank)
 	return func(ctx context.Context) ([]string, error) {
-		if _, err := h.addFor(ctx, media, temp, mayLive); err != nil {
+		if _, err := h.addFor(ctx, &addition{media: media, temp: temp, mayLive: mayLive}); err != nil {
 			return nil, err
 		}
 		return []string{"Added " + link}, nil
@@ -87,9 +87,9 @@ func (h *Handler) add(r request) (task, error) {
 // addFor is enqueue for somebody who may add live streams or not. Only when the server has looked a link up it is known
 // that it is a stream, on YouTube for example, and the server asks for the permission of the bot: such an item is
 // removed again, also if it comes after addFor has returned: late, or as another one of a list.
-func (h *Handler) addFor(ctx context.Context, media cytube.Media, temp, mayLive bool) (cytube.Item, error) {
-	item, err := h.enqueue(ctx, media, temp, mayLive)
-	if err != nil || item.Media.Seconds > 0 || mayLive {
+func (h *Handler) addFor(ctx context.Context, one *addition) (cytube.Item, error) {
+	item, err := h.enqueue(ctx, one)
+	if err != nil || item.Media.Seconds > 0 || one.mayLive {
 		return item, err
 	}
 	if err := h.Conn.Delete(ctx, item.UID); err != nil {
@@ -101,20 +101,21 @@ func (h *Handler) addFor(ctx context.Context, media cytube.Media, temp, mayLive 
 }
 
 // enqueue adds an item to the playlist and returns it as the server shows it: of a list the first item. What comes
-// afterwards and is a live stream is removed unless mayLive.
-func (h *Handler) enqueue(ctx context.Context, media cytube.Media, temp, mayLive bool) (cytube.Item, error) {
+// afterwards and is a live stream is removed unless it may be one.
+func (h *Handler) enqueue(ctx context.Context, one *addition) (cytube.Item, error) {
 	release, err := h.adding.take(ctx)
 	if err != nil {
 		return cytube.Item{}, err
 	}
 	defer release()
-	sent := h.late.begin(media, mayLive)
+	h.late.begin(one)
+	defer h.late.late()
 	added := make(chan cytube.Item, 1)
-	send := func(ctx context.Context) error { return h.Conn.Enqueue(ctx, media, temp) }
+	send := func(ctx context.Context) error { return h.Conn.Enqueue(ctx, one.media, one.temp) }
 	err = h.actAndWait(ctx, send, func(event cytube.Event) (bool, error) {
 		switch event := event.(type) {
 		case cytube.Queue:
-			if !h.Room.IsMe(event.Item.QueuedBy) || !h.late.mayBe(event.Item.Media, media) {
+			if !h.Room.IsMe(event.Item.QueuedBy) || !h.late.mayBe(event.Item.Media, one.media) {
 				return false, nil
 			}
 			select {
@@ -124,7 +125,7 @@ func (h *Handler) enqueue(ctx context.Context, media cytube.Media, temp, mayLive
 				return false, nil
 			}
 		case cytube.QueueFail:
-			if event.ID == "" || event.ID == media.ID {
+			if event.ID == "" || event.ID == one.media.ID {
 				return refused(event.Message)
 			}
 		}
@@ -134,10 +135,10 @@ func (h *Handler) enqueue(ctx context.Context, media cytube.Media, temp, mayLive
 		return cytube.Item{}, err
 	}
 	if err != nil {
-		h.late.end(sent)
+		h.late.end(one)
 		return cytube.Item{}, err
 	}
-	h.late.shown(sent)
+	h.late.shown(one)
 	return <-added, nil
 }
 

@@ -697,6 +697,54 @@ func TestStreamsThatComeLateAreNotLeftInThePlaylist(t *testing.T) {
 	})
 }
 
+// TestWhatIsAddedNamesWhoHadItAdded also has the server show it late, under another ID, and in parts.
+func TestWhatIsAddedNamesWhoHadItAdded(t *testing.T) {
+	t.Parallel()
+	inChannel(t, enabled("!", 0), func(r *rig) {
+		r.arrive(cytube.Permissions{Ranks: map[string]float64{"playlistadd": 0, "playlistaddlist": 0, "playlistaddlive": 0}})
+		begin := func(plugin, call, link string) (ended <-chan string) {
+			act := add(link)
+			act.Plugin, act.Request.Call = plugin, call
+			ended = r.act(act)
+			r.take(&r.requested)
+			return ended
+		}
+		shown := func(uid int, kind, id, want string) {
+			t.Helper()
+			event := added(uid, kind, id)
+			plugin, call := r.CauseOf(event)
+			if got := plugin + " " + call; got != want {
+				t.Errorf("item %d: %q, want %q", uid, got, want)
+			}
+			r.arrive(event)
+		}
+		shown(1, "yt", "abc", " ") // nobody's
+		ofAnother := added(2, "yt", "abc")
+		ofAnother.Item.QueuedBy = "mod"
+		late := begin("films", "one", "sc:late")
+		time.Sleep(confirmTimeout)
+		if got := <-late; got != errUnconfirmed.Error() {
+			t.Errorf("not shown in time: %s", got)
+		}
+		now := begin("films", "two", "https://soundcloud.com/a/b")
+		if plugin, call := r.CauseOf(ofAnother); plugin+call != "" {
+			t.Errorf("of somebody else: %s %s", plugin, call)
+		}
+		shown(3, "sc", "late", "films one")
+		shown(4, "sc", "1234", "films two")
+		if got := <-now; got != "4 1234 Film 1234" {
+			t.Errorf("added %s", got)
+		}
+		shown(5, "sc", "1234", " ")
+		list := begin("lists", "", "yp:many")
+		shown(6, "yt", "first", "lists ")
+		shown(7, "yt", "second", "lists ")
+		if got := <-list; got != "6 first Film first" {
+			t.Errorf("added %s", got)
+		}
+	})
+}
+
 // TestNobodyTakesTheEffectOfAnotherForItsOwn has several things done at once, and the server be late.
 func TestNobodyTakesTheEffectOfAnotherForItsOwn(t *testing.T) {
 	t.Parallel()

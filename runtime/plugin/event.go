@@ -32,6 +32,9 @@ type Event struct {
 	Replayed bool
 	// IsIgnored is true for what somebody did whom the owner of the bot has it ignore: do not react to it.
 	IsIgnored bool
+	// CallID is, for Queued, the Call.ID of the call because of which the plugin has had this added. The server may show
+	// late what it has added, or another ID, and the items of a list one after the other.
+	CallID string
 	// Data is what CyTube sent, without what is private. Its form is that of the event of this name there.
 	Data json.RawMessage
 
@@ -76,6 +79,8 @@ type feedEvent struct {
 	Replayed     bool            `json:"replayed"`
 	Ignored      bool            `json:"ignored"`
 	MayCall      []string        `json:"may_call"`
+	Plugin       string          `json:"plugin"`
+	Call         string          `json:"call"`
 	PlatformData json.RawMessage `json:"platform_data"`
 }
 
@@ -84,10 +89,14 @@ func (r *runner) newEvent(data []byte) (*Event, error) {
 	if err := json.Unmarshal(data, &payload); err != nil {
 		return nil, err //nolint:wrapcheck // the caller says what it is
 	}
+	if payload.Plugin != r.subjects.Name {
+		payload.Call = ""
+	}
 	return &Event{
 		Channel: r.channel, Name: payload.Event, User: User{Name: payload.User, Rank: payload.UserData.Rank},
 		Text: payload.Text, HTML: payload.Content, At: time.Unix(payload.Timestamp, 0).UTC(), IsOwn: payload.Own,
-		Replayed: payload.Replayed, IsIgnored: payload.Ignored, Data: payload.PlatformData, mayCall: payload.MayCall,
+		Replayed: payload.Replayed, IsIgnored: payload.Ignored, CallID: payload.Call, Data: payload.PlatformData,
+		mayCall: payload.MayCall,
 	}, nil
 }
 

@@ -109,7 +109,7 @@ func (p *plugin) tryAct(ctx context.Context, s *session, r *request, body bus.Pl
 func (p *plugin) prepareAct(verb bus.PluginVerb, body bus.PluginActRequest) (
 	*call, command.Act, *bus.PluginOutcome,
 ) {
-	act := command.Act{Verb: verb, Request: body}
+	act := command.Act{Verb: verb, Request: body, Plugin: p.name}
 	rank, isGranted := p.granted().Allows(string(verb))
 	one, problem := p.callOf(body.Call)
 	switch {

@@ -52,11 +52,16 @@ func (r *Room) Position(seconds float64, paused bool) {
 type event struct {
 	name string
 	data any
+	call string // ID of the call because of which the plugin had something added
 }
 
 func (r *Room) send(events []event) {
 	for _, one := range events {
-		r.Event(one.name, map[string]any{"platform_data": one.data})
+		fields := map[string]any{"platform_data": one.data}
+		if one.call != "" {
+			fields["plugin"], fields["call"] = r.subjects.Name, one.call
+		}
+		r.Event(one.name, fields)
 	}
 }
 
@@ -69,7 +74,7 @@ func (r *Room) begin(now *plugin.Item) []event {
 	}
 	r.state.PlaylistItems++
 	r.state.Playing = &plugin.Playing{UID: now.UID, Media: now.Media}
-	return []event{{"setCurrent", now.UID}, {plugin.MediaChanged, mediaOf(now.Media)}}
+	return []event{{name: "setCurrent", data: now.UID}, {name: plugin.MediaChanged, data: mediaOf(now.Media)}}
 }
 
 func mediaOf(media bus.Media) map[string]any {
@@ -79,7 +84,7 @@ func mediaOf(media bus.Media) map[string]any {
 func (r *Room) next() []event {
 	var events []event
 	if r.state.Playing != nil {
-		events = []event{{plugin.Deleted, map[string]any{"uid": r.state.Playing.UID}}}
+		events = []event{{name: plugin.Deleted, data: map[string]any{"uid": r.state.Playing.UID}}}
 	}
 	if len(r.state.Next) == 0 {
 		return append(events, r.begin(nil)...)
@@ -90,13 +95,13 @@ func (r *Room) next() []event {
 }
 
 // add adds to the end, and plays it if nothing else plays. The first item has the UID 0, as on a CyTube server.
-func (r *Room) add(url string) (plugin.Item, []event) {
+func (r *Room) add(action plugin.Action) (plugin.Item, []event) {
 	item := plugin.Item{UID: r.nextUID, Media: bus.Media{
-		Type: "yt", ID: url, Title: "Film " + url, Seconds: filmSeconds, QueuedBy: BotName,
+		Type: "yt", ID: action.URL, Title: "Film " + action.URL, Seconds: filmSeconds, QueuedBy: BotName,
 	}}
 	r.nextUID++
 	media := mediaOf(item.Media)
-	events := []event{{plugin.Queued, map[string]any{
+	events := []event{{name: plugin.Queued, call: action.Call, data: map[string]any{
 		"item": map[string]any{"uid": item.UID, "media": media, "queueby": BotName},
 	}}}
 	if r.state.Playing == nil {
@@ -105,6 +110,15 @@ func (r *Room) add(url string) (plugin.Item, []event) {
 	r.state.Next = append(r.state.Next, item)
 	r.state.PlaylistItems++
 	return item, events
+}
+
+// AddLate adds what the plugin has asked for by PlaylistAdd, as a slow server does after LeaveUnconfirmed. The plugin
+// gets the events.
+func (r *Room) AddLate(action plugin.Action) {
+	r.mu.Lock()
+	_, events := r.add(action)
+	r.mu.Unlock()
+	r.send(events)
 }
 
 func (r *Room) remove(uid int) []event {
@@ -116,7 +130,7 @@ func (r *Room) remove(uid int) []event {
 		r.state.Next = slices.DeleteFunc(slices.Clone(r.state.Next), isMeant)
 		r.state.PlaylistItems--
 	}
-	return []event{{plugin.Deleted, map[string]any{"uid": uid}}}
+	return []event{{name: plugin.Deleted, data: map[string]any{"uid": uid}}}
 }
 
 // change does in the channel what the plugin asks for.
@@ -127,7 +141,7 @@ func (r *Room) change(verb plugin.Verb, action plugin.Action) bus.PluginOutcome 
 	switch verb {
 	case plugin.PlaylistAdd:
 		var item plugin.Item
-		item, events = r.add(action.URL)
+		item, events = r.add(action)
 		outcome.Item = &item
 	case plugin.PlaylistSkip:
 		now := r.state.Playing

@@ -39,6 +39,7 @@ func New() *plugin.Plugin {
 	declareShow(p)
 	declareSkips(p)
 	p.On(plugin.MediaChanged, forgetVotes)
+	p.On(plugin.Queued, noteQueued)
 	p.On(plugin.Deleted, noteDeleted)
 	p.On(playlistEvent, noteList)
 	p.On(currentEvent, noteCurrent)

@@ -131,6 +131,24 @@ func TestWhatComesLateDoesNotPassTheLimits(t *testing.T) {
 	alice.Says("!request yt:b").Expects("^Added")
 }
 
+// What came late counted as waiting for an hour, also when it was played long ago.
+func TestWhatComesLateWaitsNoLongerThanUntilItPlays(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, playlist.New(), plugintest.Setting("maxWaiting", "1"))
+	one := film(1)
+	room.Plays(&one)
+	alice := room.As("alice", 1)
+	room.LeaveUnconfirmed(plugin.PlaylistAdd)
+	alice.Says("!request yt:a").Expects("^The channel has not shown yet that it was added")
+	room.Allow("act.playlist.add")
+	room.AddLate(room.Acts()[0].Action)
+	room.Settle()
+	alice.Says("!request yt:b").ExpectsWrong("at most 1")
+	room.PlaysNext()
+	room.Settle()
+	alice.Says("!request yt:b").Expects("^Added")
+}
+
 // A database that is away must not let people add without limits.
 func TestNothingIsAddedWithoutTheLimits(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,7 @@ const (
 	// maxRequests bounds how many are noted, of all people together.
 	maxRequests = 400
 	// maxWait is after how long an item counts no more as one that waits, whatever has become of it, and unknownWait the
-	// same for one whose UID the plugin has not learnt.
+	// same for one that the channel has not shown.
 	maxWait, unknownWait = 24 * time.Hour, time.Hour
 	// noteTimeout is how long the plugin may take to note what has become of a request.
 	noteTimeout = 3 * time.Second
@@ -130,13 +130,7 @@ func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error
 	case problem != nil:
 		return nil
 	}
-	err := change(ctx, c.Channel, func(all []request) ([]request, error) {
-		if at := slices.IndexFunc(all, isMeant); at >= 0 {
-			all[at].UID, all[at].Call = item.UID, ""
-		}
-		return all, nil
-	})
-	if err != nil {
+	if err := learn(ctx, c.Channel, c.ID, item.UID); err != nil {
 		return err
 	}
 	// The event that it begins may have come before its UID was noted, so what plays is asked for after that.
@@ -145,6 +139,28 @@ func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error
 		return err
 	}
 	return end(ctx, c.Channel, func(uid int) bool { return uid == item.UID })
+}
+
+// learn notes the UID of the item that was added because of a call.
+func learn(ctx context.Context, c *plugin.Channel, call string, uid int) error {
+	isMeant := func(one request) bool { return one.Call == call }
+	return amend(ctx, c, isMeant, func(one *request) { one.UID, one.Call = uid, "" })
+}
+
+// noteQueued learns the UID of an item that somebody has added, also if it comes when the call is long over.
+func noteQueued(ctx context.Context, e *plugin.Event) error {
+	var queued struct {
+		Item struct {
+			UID *int `json:"uid"`
+		} `json:"item"`
+	}
+	if e.CallID == "" {
+		return nil // it is none of ours
+	}
+	if err := json.Unmarshal(e.Data, &queued); err != nil || queued.Item.UID == nil {
+		return nil //nolint:nilerr // it is none of an item
+	}
+	return learn(ctx, e.Channel, e.CallID, *queued.Item.UID)
 }
 
 // change changes what is noted, without what is too old.
@@ -213,13 +229,20 @@ func noteList(ctx context.Context, e *plugin.Event) error {
 // end notes that items wait no more.
 func end(ctx context.Context, c *plugin.Channel, isMeant func(uid int) bool) error {
 	has := func(one request) bool { return one.Waits && one.Call == "" && isMeant(one.UID) }
+	return amend(ctx, c, has, func(one *request) { one.Waits = false })
+}
+
+// amend changes the requests that are meant.
+func amend(ctx context.Context, c *plugin.Channel, isMeant func(request) bool, do func(one *request)) error {
 	var all []request
-	if _, err := c.KV().Get(ctx, requestsKey, &all); err != nil || !slices.ContainsFunc(all, has) {
+	if _, err := c.KV().Get(ctx, requestsKey, &all); err != nil || !slices.ContainsFunc(all, isMeant) {
 		return err // most items are none of ours: nothing is written
 	}
 	return change(ctx, c, func(all []request) ([]request, error) {
-		for i, one := range all {
-			all[i].Waits = one.Waits && !has(one)
+		for i := range all {
+			if isMeant(all[i]) {
+				do(&all[i])
+			}
 		}
 		return all, nil
 	})
