@@ -270,6 +270,7 @@ func TestAVoteAddsAFilm(t *testing.T) {
 		}
 	}
 	says("alice", "!nominate https://youtu.be/aaaaaaaaaaa Metropolis", "alice nominates Metropolis")
+	says("bob", "!nominate https://www.youtube.com/watch?v=aaaaaaaaaaa&t=5", "alice has nominated this already")
 	says("bob", "!nominate https://youtu.be/bbbbbbbbbbb Nosferatu", "bob nominates Nosferatu")
 	says("mod", "!moviepoll", "Vote in the poll on 2 films")
 	for _, name := range []string{"alice", "bob"} {

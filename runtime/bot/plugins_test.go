@@ -659,11 +659,15 @@ func TestPluginsLearnWhatTheyHaveAdded(t *testing.T) {
 	r.startJoined()
 	r.awaitPlugin("dice", status.ReasonReady, "")
 	subject := p.subjects.Act(bus.VerbPlaylistAdd)
+	abc := bus.QueuedMedia{Media: bus.Media{Type: "yt", ID: "abc"}}
 	for _, check := range []struct{ link, outcome string }{
-		{"yt:abc", bus.OutcomeDone}, {"the film", bus.OutcomeInvalid}, {"cu:abc", bus.OutcomeDenied},
+		{"yt:abc", bus.OutcomeDone}, {"https://youtu.be/abc", bus.OutcomeDone},
+		{"https://www.youtube.com/watch?v=abc&t=9", bus.OutcomeDone},
+		{"the film", bus.OutcomeInvalid}, {"cu:abc", bus.OutcomeDenied},
 	} {
 		got := p.request(subject, bus.PluginActRequest{URL: check.link, Check: true})
-		if got.Outcome != check.outcome || got.Success != (check.outcome == bus.OutcomeDone) || got.Item != nil {
+		isRight := got.Outcome == check.outcome && got.Success == (check.outcome == bus.OutcomeDone)
+		if !isRight || got.Success && (got.Item == nil || *got.Item != abc) || !got.Success && got.Item != nil {
 			t.Errorf("%s may be added: %+v", check.link, got)
 		}
 	}

@@ -348,7 +348,8 @@ type PluginOutcome struct {
 	Error string `json:"error,omitempty"`
 	// Row is that of the line in the outbound queue, for Queue.
 	Row int64 `json:"row,omitempty"`
-	// Item is what VerbPlaylistAdd has added, as the channel shows it: of a list the first item.
+	// Item is what VerbPlaylistAdd has added, as the channel shows it: of a list the first item. If it was only checked,
+	// it is what would be sent to the server, of which Type and ID are known: the same for all links of a film.
 	Item *QueuedMedia `json:"item,omitempty"`
 }
 

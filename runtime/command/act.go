@@ -28,7 +28,7 @@ type Act struct {
 }
 
 // Deed is what is left to do of an Act. It returns the item that bus.VerbPlaylistAdd has added, and nil for other
-// verbs.
+// verbs. If the Act is only checked, nothing is left to do, and of the item type and ID are known, as the link has it.
 type Deed func(ctx context.Context) (added *cytube.Item, err error)
 
 // PrepareAct checks a request of a plugin, and returns what is left to do: the Deed waits for the server to show the
@@ -99,6 +99,9 @@ func byTask(prepare func(h *Handler, a Act) (task, error)) func(h *Handler, a Ac
 		if err != nil {
 			return nil, err
 		}
+		if a.Request.Check {
+			prepared = reply()
+		}
 		return func(ctx context.Context) (added *cytube.Item, err error) {
 			_, err = prepared(ctx)
 			return nil, err
@@ -118,6 +121,9 @@ func (h *Handler) actAdd(a Act) (Deed, error) {
 	}
 	if err := h.checkAdder(a, kind); err != nil {
 		return nil, err
+	}
+	if a.Request.Check {
+		return func(context.Context) (*cytube.Item, error) { return &cytube.Item{Media: media}, nil }, nil
 	}
 	temp := a.Asker == "" || !h.Room.Allows(room.PermissionAddPermanent, a.Rank)
 	rank := a.Rank

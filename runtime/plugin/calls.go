@@ -211,6 +211,10 @@ func (r *runner) answer(
 	return outcome
 }
 
+// unconfirmed is the answer to a call of which it is not known whether it was done. It is no error: whoever tries again
+// at once may have it done twice.
+const unconfirmed = "The channel has not shown yet that it was done: it may come later."
+
 // handle calls the handler and returns its reply as JSON.
 func (r *runner) handle(ctx context.Context, one command, call *Call) (data []byte, err error) {
 	var reply Reply
@@ -218,6 +222,11 @@ func (r *runner) handle(ctx context.Context, one command, call *Call) (data []by
 		reply, err = one.handle(ctx, call)
 		return err
 	})
+	if _, isUsage := errors.AsType[usageError](err); errors.Is(err, ErrUnconfirmed) && !isUsage {
+		call.Log().InfoContext(ctx, "the channel has not shown in time what a call did", "command", one.Name, "error",
+			safeText(err))
+		reply, err = Text(unconfirmed), nil
+	}
 	if err != nil {
 		return nil, err
 	}

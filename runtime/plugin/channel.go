@@ -37,7 +37,7 @@ var (
 	// ErrInvalid means that the request is not as it should be: a link that CyTube does not play, for example.
 	ErrInvalid = errors.New("not valid")
 	// ErrUnconfirmed means that the bot has asked the CyTube server for it, which has not shown in time that it was done:
-	// it may be done yet.
+	// it may be done yet. A Handler that returns it has the person told so, and the call counts for the cooldown.
 	ErrUnconfirmed = errors.New("not confirmed")
 )
 
@@ -155,17 +155,22 @@ type Item = bus.QueuedMedia
 
 // Add is Act with PlaylistAdd, and returns what was added, as the channel shows it: of a list the first item.
 func (c *Channel) Add(ctx context.Context, url string) (Item, error) {
-	outcome, err := c.act(ctx, PlaylistAdd, Action{URL: url})
+	return c.add(ctx, Action{URL: url})
+}
+
+// CheckAdd returns the error that Add would have, as far as the bot can tell: the link is none that CyTube plays, or it
+// may not be added. Nothing is added. Of the item, Type and ID are known, which are the same for all links of a film; a
+// bot of an earlier version does not say them.
+func (c *Channel) CheckAdd(ctx context.Context, url string) (Item, error) {
+	return c.add(ctx, Action{URL: url, Check: true})
+}
+
+func (c *Channel) add(ctx context.Context, action Action) (Item, error) {
+	outcome, err := c.act(ctx, PlaylistAdd, action)
 	if err != nil || outcome.Item == nil {
 		return Item{}, err
 	}
 	return *outcome.Item, nil
-}
-
-// CheckAdd returns the error that Add would have, as far as the bot can tell: the link is none that CyTube plays, or it
-// may not be added. Nothing is added.
-func (c *Channel) CheckAdd(ctx context.Context, url string) error {
-	return c.Act(ctx, PlaylistAdd, Action{URL: url, Check: true})
 }
 
 func (c *Channel) act(ctx context.Context, verb Verb, action Action) (bus.PluginOutcome, error) {

@@ -233,10 +233,14 @@ func TestWhatCannotBeSaidIsNotSent(t *testing.T) {
 func TestAPluginLearnsWhatItHasAdded(t *testing.T) {
 	t.Parallel()
 	room, answer := inside(t, func(ctx context.Context, c *plugin.Call) error {
-		if err := c.CheckAdd(ctx, "yt:abc"); err != nil {
+		short, err := c.CheckAdd(ctx, "https://youtu.be/abc")
+		if long, err := c.CheckAdd(ctx, "https://www.youtube.com/watch?v=abc"); err != nil || long.ID == "" || short != long {
+			return fmt.Errorf("one film under two links: %+v, %+v, %w", short, long, err)
+		}
+		if err != nil {
 			return err
 		}
-		err := c.CheckAdd(ctx, "the film with the alien")
+		_, err = c.CheckAdd(ctx, "the film with the alien")
 		refusal, isRefusal := errors.AsType[*plugin.RequestError](err)
 		if !isRefusal || !errors.Is(err, plugin.ErrInvalid) || refusal.Why != "expected the link of a video" {
 			return fmt.Errorf("no link: %w", err)

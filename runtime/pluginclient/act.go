@@ -169,8 +169,6 @@ func (p *plugin) perform(
 		return *invalid(err.Error())
 	case !p.client.Leading():
 		return *failed(errNotLeading.Error())
-	case act.Request.Check:
-		return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 	}
 	added, err := run(ctx)
 	switch {

@@ -97,7 +97,7 @@ func (r *Room) next() []event {
 // add adds to the end, and plays it if nothing else plays. The first item has the UID 0, as on a CyTube server.
 func (r *Room) add(action plugin.Action) (plugin.Item, []event) {
 	item := plugin.Item{UID: r.nextUID, Media: bus.Media{
-		Type: "yt", ID: action.URL, Title: "Film " + action.URL, Seconds: filmSeconds, QueuedBy: BotName,
+		Type: "yt", ID: idOf(action.URL), Title: "Film " + action.URL, Seconds: filmSeconds, QueuedBy: BotName,
 	}}
 	r.nextUID++
 	media := mediaOf(item.Media)

@@ -302,6 +302,9 @@ func (r *Room) acted(verb plugin.Verb, body []byte) bus.PluginOutcome {
 	switch {
 	case set:
 		return answer
+	case action.Check && verb == plugin.PlaylistAdd:
+		item := plugin.Item{Media: bus.Media{Type: "yt", ID: idOf(action.URL)}}
+		return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone, Item: &item}
 	case action.Check:
 		return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 	}
@@ -312,6 +315,16 @@ func (r *Room) acted(verb plugin.Verb, body []byte) bus.PluginOutcome {
 var mediaLink = regexp.MustCompile(`^(?:[a-z]{2}:|https?://)\S+$`)
 
 const filmSeconds = 5400
+
+// idOf returns the ID of what a link leads to: of two forms of YouTube it is the same.
+func idOf(link string) string {
+	for _, beginning := range []string{"https://youtu.be/", "https://www.youtube.com/watch?v="} {
+		if id, found := strings.CutPrefix(link, beginning); found {
+			return id
+		}
+	}
+	return link
+}
 
 // record records what the plugin did, and wakes those who wait for it.
 func (r *Room) record(lines []Line, acts []Act) {

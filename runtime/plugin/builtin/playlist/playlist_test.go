@@ -123,7 +123,7 @@ func TestWhatComesLateDoesNotPassTheLimits(t *testing.T) {
 	room := plugintest.Open(t, playlist.New(), plugintest.Setting("maxWaiting", "1"))
 	alice := room.As("alice", 1)
 	room.LeaveUnconfirmed(plugin.PlaylistAdd)
-	alice.Says("!request yt:a").Expects("^The channel has not shown yet that it was added")
+	alice.Says("!request yt:a").Expects("^The channel has not shown yet that it was done")
 	alice.Says("!request yt:b").ExpectsWrong("at most 1")
 	room.Allow("act.playlist.add")
 	alice.Says("!request yt:b").ExpectsWrong("at most 1")
@@ -139,7 +139,7 @@ func TestWhatComesLateWaitsNoLongerThanUntilItPlays(t *testing.T) {
 	room.Plays(&one)
 	alice := room.As("alice", 1)
 	room.LeaveUnconfirmed(plugin.PlaylistAdd)
-	alice.Says("!request yt:a").Expects("^The channel has not shown yet that it was added")
+	alice.Says("!request yt:a").Expects("^The channel has not shown yet that it was done")
 	room.Allow("act.playlist.add")
 	room.AddLate(room.Acts()[0].Action)
 	room.Settle()
@@ -249,6 +249,33 @@ func TestTwoLastVotesSkipOnce(t *testing.T) {
 	if acts := room.Acts(); len(acts) != 1 || acts[0].UID != 1 {
 		t.Errorf("it did %v", acts)
 	}
+}
+
+// What the server may do yet was told as a usage error, which costs no cooldown, and tried again with the next vote.
+func TestWhatIsSkippedLateIsNotSkippedTwice(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, playlist.New(), plugintest.Setting("skipVotes", "1"))
+	one := film(1)
+	room.Plays(&one, film(2))
+	room.Settle()
+	alice, mod := room.As("alice", 1), room.As("mod", 2)
+	alice.Joins()
+	for _, verb := range []plugin.Verb{plugin.PlaylistSkip, plugin.PlaylistRemove, plugin.PlaylistShuffle} {
+		room.LeaveUnconfirmed(verb)
+	}
+	const late = "^The channel has not shown yet that it was done"
+	if !alice.Says("!skip").Expects(late).Cooldown {
+		t.Error("it spends no cooldown")
+	}
+	alice.Says("!skip").ExpectsWrong("it is being skipped")
+	mod.Says("!dead").Expects(late)
+	mod.Says("!shuffle").Expects(late)
+	if acts := room.Acts(); len(acts) != 3 {
+		t.Errorf("it did %v", acts)
+	}
+	room.Pass(61 * time.Second)
+	room.Allow("act.playlist.skip")
+	alice.Says("!skip").Expects("^Skipped")
 }
 
 func TestASkipThatFailsIsTriedAgain(t *testing.T) {

@@ -68,10 +68,7 @@ func add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 			c.Log().WarnContext(ctx, "what became of a request is not noted", "error", noteErr)
 		}
 	}
-	switch {
-	case errors.Is(err, plugin.ErrUnconfirmed):
-		return plugin.Text("The channel has not shown yet that it was added: it may come later."), nil
-	case err != nil:
+	if err != nil {
 		return plugin.Reply{}, refusal(err)
 	}
 	return plugin.Text("Added %s", describe(item)), nil
@@ -79,7 +76,7 @@ func add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 
 // refusal returns an error that is shown to the person if the bot or the server has refused what was requested.
 func refusal(err error) error {
-	if refused, ok := errors.AsType[*plugin.RequestError](err); ok {
+	if refused, ok := errors.AsType[*plugin.RequestError](err); ok && !errors.Is(err, plugin.ErrUnconfirmed) {
 		return plugin.UsageError(errors.New(refused.Why))
 	}
 	return err

@@ -88,7 +88,11 @@ func vote(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 	case count < need:
 		return plugin.Text("%d of %d votes to skip.", count, need), nil
 	}
-	if err := c.Act(ctx, plugin.PlaylistSkip, plugin.Action{UID: now.UID}); err != nil {
+	err = c.Act(ctx, plugin.PlaylistSkip, plugin.Action{UID: now.UID})
+	switch {
+	case errors.Is(err, plugin.ErrUnconfirmed): // it stays decided for skipTime
+		return plugin.Reply{}, err
+	case err != nil:
 		return plugin.Reply{}, errors.Join(refusal(err), undecide(ctx, c, identity(now)))
 	}
 	return plugin.Text("Skipped, by %d votes.", count), nil

@@ -25,6 +25,8 @@ const (
 type nomination struct {
 	By  string `json:"by"`
 	URL string `json:"url"`
+	// Media is the same for all links of the film. Empty: it is not known.
+	Media string `json:"media,omitempty"`
 	// Title is what By calls it. Empty: it has no name but the link.
 	Title string `json:"title,omitempty"`
 	At    int64  `json:"at"` // in Unix seconds
@@ -101,8 +103,12 @@ func (v *votes) nominate(ctx context.Context, c *plugin.Call) (plugin.Reply, err
 		return plugin.Reply{}, plugin.Usage("expected a link of at most %d bytes", maxLink)
 	}
 	// The plugin itself adds the winner, so it is what counts whether that may add it, and not whether the person may.
-	if err := v.self.CheckAdd(ctx, link); err != nil {
+	item, err := v.self.CheckAdd(ctx, link)
+	if err != nil {
 		return plugin.Reply{}, told(err)
+	}
+	if item.ID != "" {
+		one.Media = item.Type + ":" + item.ID
 	}
 	most := c.Settings().Int(maxNominations)
 	count, err := v.addNomination(ctx, c.Channel, one, most)
@@ -146,7 +152,7 @@ func (n nomination) fits(all []nomination, most int) error {
 		switch {
 		case strings.EqualFold(other.By, n.By):
 			return fmt.Errorf("you have nominated %s already: withdraw it first", other.name())
-		case other.URL == n.URL:
+		case other.URL == n.URL, n.Media != "" && other.Media == n.Media:
 			return fmt.Errorf("%s has nominated this already", other.By)
 		}
 	}

@@ -97,7 +97,7 @@ func last(ctx context.Context, c *plugin.Channel) (*poll, error) {
 
 // told makes of the error of a request one that the person is shown: it says why it was refused.
 func told(err error) error {
-	if refusal, refused := errors.AsType[*plugin.RequestError](err); refused {
+	if refusal, refused := errors.AsType[*plugin.RequestError](err); refused && !errors.Is(err, plugin.ErrUnconfirmed) {
 		return plugin.UsageError(errors.New(refusal.Why))
 	}
 	return err

@@ -484,6 +484,36 @@ func TestAVoteWhosePollIsRefusedIsNone(t *testing.T) {
 	mod.Says("!moviepoll").Expects("^Vote")
 }
 
+// Whoever tries again at once would have two polls opened one after the other.
+func TestWhatAPollCommandDoesLateIsNoUsageError(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	mod := room.As("mod", plugin.Moderator)
+	room.LeaveUnconfirmed(plugin.PollOpen)
+	for line, want := range map[string]string{
+		"!poll Tea? | yes | no": "^The channel has not shown yet that it was done", "!moviepoll": "its votes do not count",
+	} {
+		if !mod.Says(line).Expects(want).Cooldown {
+			t.Errorf("%s spends no cooldown", line)
+		}
+	}
+	room.OpenPoll("mod", "Pizza?", "yes", "no")
+	room.LeaveUnconfirmed(plugin.PollClose)
+	mod.Says("!endpoll").Expects("^The channel has not shown yet that it was done")
+	room.ClosePoll()
+	room.Allow("act.poll.open")
+	mod.Says("!moviepoll").Expects("^Vote") // the one before is none
+}
+
+// A film has several links.
+func TestAFilmIsNominatedOnce(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice")
+	bob := room.As("bob", plugin.Registered)
+	bob.Says("!nominate https://www.youtube.com/watch?v=alice").ExpectsWrong("alice has nominated this already")
+	bob.Says("!nominate https://www.youtube.com/watch?v=bob").Expects("2 of 10")
+}
+
 func TestNominations(t *testing.T) {
 	t.Parallel()
 	room := nominated(t, "alice", "bob")

@@ -102,7 +102,11 @@ func (v *votes) start(ctx context.Context, c *plugin.Call) (plugin.Reply, error)
 	films = films[:min(len(films), maxOptions)]
 	one := vote{Title: c.Settings().Text(voteTitle), Films: films, Begun: c.Now().Unix()}
 	one.Ends = c.Now().Add(length).Unix()
-	if err := v.begin(ctx, c.Channel, one); err != nil {
+	err = v.begin(ctx, c.Channel, one)
+	if errors.Is(err, plugin.ErrUnconfirmed) {
+		return plugin.Text("The channel has not shown the poll yet. If it opens, its votes do not count: close it."), nil
+	}
+	if err != nil {
 		return plugin.Reply{}, err
 	}
 	return plugin.Reply{
