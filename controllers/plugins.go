@@ -203,11 +203,23 @@ func availablePlugins(in statusInput, states []pluginState) *metav1.Condition {
 		}
 	}
 	report, missing := pluginsReport(in)
-	if check, _ := findCheck(report, status.PluginsCheck); missing == nil &&
-		check.Reason == status.ReasonPermissionsNotEnforced {
+	check, _ := findCheck(report, status.PluginsCheck)
+	mustBeKnown := check.Reason == status.ReasonPermissionsNotEnforced || check.Reason == status.ReasonOverridesUnused
+	if missing == nil && mustBeKnown {
 		return conditionTrue(string(check.Reason), joinNotes(message, check.Message))
 	}
 	return conditionTrue(v1alpha1.ReasonAvailable, message)
+}
+
+// overridesNote returns which overrides of commands are about nothing, for the message of a condition, or "". With
+// plugins, PluginsAvailable says it.
+func overridesNote(in statusInput) string {
+	report, missing := pluginsReport(in)
+	check, _ := findCheck(report, status.PluginsCheck)
+	if manifests.HasPlugins(in.bot) || missing != nil || check.Reason != status.ReasonOverridesUnused {
+		return ""
+	}
+	return "; " + check.Message
 }
 
 // maxPluginMessage is the length of the message about a plugin in the status, in characters.

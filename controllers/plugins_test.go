@@ -347,6 +347,38 @@ func TestPermissionsThatAreNotEnforcedAreNamed(t *testing.T) {
 	})
 }
 
+// An override that is spelled in another way protects nothing: somebody who denies a command has to know.
+func TestOverridesThatAreAboutNothingAreNamed(t *testing.T) {
+	made := createPlugged(t, newPluggedBot(newNamespace(t)))
+	made.process.report.Store(withUnusedOverride(*made.process.report.Load()))
+	askAgain(t, made.RoseyBot)
+	waitExpected(t, made.RoseyBot, expected{
+		v1alpha1.ConditionPluginsAvailable, "True", "OverridesUnused",
+		"2 plugins are available; overrides that are about no command: rol",
+	})
+}
+
+// withUnusedOverride returns the report of a bot with an override that is about no command.
+func withUnusedOverride(report status.Report) *status.Report {
+	report.Checks = slices.Clone(report.Checks)
+	check := &report.Checks[len(report.Checks)-1]
+	check.Reason, check.Message = status.ReasonOverridesUnused, "overrides that are about no command: rol"
+	return &report
+}
+
+// Without plugins there is no condition about them.
+func TestOverridesThatAreAboutNothingAreNamedWithoutPlugins(t *testing.T) {
+	without := newBot(newNamespace(t))
+	create(t, without)
+	rollOut(t, without)
+	process := startProcess(t, *withUnusedOverride(withPlugins(t, without)))
+	newPod(t, without, manifests.Database, runningPod("127.0.0.1", true))
+	newPod(t, without, manifests.Bot, runningPod(process.ip, true))
+	waitExpected(t, without,
+		expected{v1alpha1.ConditionBotAvailable, "True", v1alpha1.ReasonAvailable, "; overrides that are about no command: "},
+		expected{v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady, ""})
+}
+
 // The kubelet takes up to two minutes to bring the bot a change. Until then, nobody may believe that it is in force.
 func TestPluginsAreAvailableWhenTheBotHasReadTheChange(t *testing.T) {
 	made := createPlugged(t, newPluggedBot(newNamespace(t)))

@@ -43,7 +43,7 @@ var reasonsOfClass = map[reasonClass][]status.Reason{
 		v1alpha1.ReasonUpdateFailed, v1alpha1.ReasonUpToDate, status.ReasonJoined, status.ReasonStandby,
 		status.ReasonConnected, status.ReasonStreamBound, status.ReasonCoreOnly, status.ReasonServiceAnswers,
 		status.ReasonDirect, status.ReasonStoreOpen,
-		status.ReasonPermissionsNotEnforced, status.ReasonPluginConflict,
+		status.ReasonPermissionsNotEnforced, status.ReasonPluginConflict, status.ReasonOverridesUnused,
 	},
 	{requested, neverStalls}: {v1alpha1.ReasonScaledToZero, v1alpha1.ReasonSuspended},
 	{transient, neverStalls}: {

@@ -44,6 +44,7 @@ var healthyReasons = []status.Reason{
 	status.ReasonCoreOnly, status.ReasonStreamRefused, status.ReasonServiceAnswers, status.ReasonDirect,
 	status.ReasonStoreOpen, status.ReasonPermissionsNotEnforced, status.ReasonPluginsInvalid, status.ReasonPluginAbsent,
 	status.ReasonPluginConflict, status.ReasonPluginFailed, status.ReasonPluginBusy, status.ReasonPluginSettingsInvalid,
+	status.ReasonOverridesUnused,
 }
 
 // A reason that nobody has classified would leave a RoseyBot in progress for ever, whatever somebody has to fix.

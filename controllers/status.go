@@ -45,7 +45,8 @@ func computeStatus(in statusInput, now time.Time) v1alpha1.RoseyBotStatus {
 		}
 	}
 	add(v1alpha1.ConditionDatabaseAvailable, databaseCondition(in))
-	add(v1alpha1.ConditionBotAvailable, availableCondition(in, manifests.Bot, "a bot pod is ready"+tracesNote(in)))
+	add(v1alpha1.ConditionBotAvailable, availableCondition(in, manifests.Bot,
+		"a bot pod is ready"+tracesNote(in)+overridesNote(in)))
 	add(v1alpha1.ConditionChannelJoined, joinedCondition(in))
 	add(v1alpha1.ConditionDurable, durableCondition(in))
 	left := unfinishedRollout(in)

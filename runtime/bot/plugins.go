@@ -126,7 +126,12 @@ func (b *Bot) Plugins() []status.PluginReport {
 func (b *Bot) PluginsCheck() status.Check {
 	reason, message := b.live.state()
 	if unused := b.live.registry.UnusedOverrides(); len(unused) > 0 {
-		message += "; overrides that are about no command: " + strings.Join(unused, ", ")
+		note := "overrides that are about no command: " + strings.Join(unused, ", ")
+		if reason == status.ReasonReady {
+			reason, message = status.ReasonOverridesUnused, note
+		} else {
+			message += "; " + note
+		}
 	}
 	b.live.check.Set(true, reason, status.OneLine(message, maxProblem))
 	return b.live.check.Check()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -78,6 +79,13 @@ func (c *Channel) Log() *slog.Logger { return c.log }
 
 // Settings returns the values of the settings as they are now.
 func (c *Channel) Settings() Settings { return c.runner.settings.current() }
+
+// Count adds to something that Plugin.Counter has declared. What is not declared is not counted, nor is less than 1.
+func (c *Channel) Count(what string, by int64) {
+	if by > 0 && slices.Contains(c.runner.plugin.counters, what) {
+		c.runner.metrics.count(c.Plugin(), what, float64(by))
+	}
+}
 
 // KV returns what the plugin stores.
 func (c *Channel) KV() KV { return KV{c} }

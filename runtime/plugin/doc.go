@@ -55,6 +55,11 @@
 //		return append(all, c.Args), nil
 //	})
 //
+// # What is counted
+//
+// The SDK has metrics of calls, events and requests. Counter declares something else that a plugin counts, such as the
+// tokens of a language model, and Channel.Count adds to it: it is a series of rosey_plugin_counted_total.
+//
 // # Settings
 //
 // A Setting is a value that whoever runs the plugin may choose; Settings are the values as they are now. They are read

@@ -12,9 +12,9 @@ import (
 
 // Metrics are those of all plugins of a process.
 type Metrics struct {
-	calls, events, requests *prometheus.CounterVec
-	seconds                 *prometheus.HistogramVec
-	running                 *prometheus.GaugeVec
+	calls, events, requests, counted *prometheus.CounterVec
+	seconds                          *prometheus.HistogramVec
+	running                          *prometheus.GaugeVec
 }
 
 // NewMetrics returns the metrics, which exist once in a process.
@@ -34,6 +34,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "rosey_plugin_requests_total",
 			Help: "Requests of a plugin to bot and database, by outcome: answered, denied, nobody or failed.",
 		}, []string{"plugin", "outcome"}),
+		counted: metrics.NewCounterVec(prometheus.CounterOpts{
+			Name: "rosey_plugin_counted_total",
+			Help: "What a plugin counts, by what it is: of llm the tokens that it used, and answers that were over_budget.",
+		}, []string{"plugin", "what"}),
 		seconds: metrics.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "rosey_plugin_call_seconds",
 			Help:    "Time from the arrival of a call to its answer.",
@@ -82,6 +86,11 @@ func (m *Metrics) requested(plugin string, err error) {
 		}
 	}
 	m.requests.WithLabelValues(plugin, outcome).Inc()
+}
+
+// count counts something that a plugin has declared.
+func (m *Metrics) count(plugin, what string, by float64) {
+	m.counted.WithLabelValues(plugin, what).Add(by)
 }
 
 func (m *Metrics) called(plugin, outcome string, arrived time.Time) {

@@ -21,6 +21,7 @@ type Plugin struct {
 	timers        []timer
 	starts        []func(ctx context.Context, c *Channel) error
 	settings      []Setting
+	counters      []string
 	problems      []error
 
 	runner atomic.Pointer[runner] // nil before Run
@@ -130,6 +131,25 @@ const minInterval = 100 * time.Millisecond
 func (p *Plugin) OnStart(do func(ctx context.Context, c *Channel) error) {
 	p.starts = append(p.starts, do)
 }
+
+// Counter declares something that the plugin counts, of 1 to 30 letters in lower case, digits and '_', such as
+// "tokens": Channel.Count adds to it. It is a series of the metric rosey_plugin_counted_total, with this name as its
+// label what, and so no text from outside.
+func (p *Plugin) Counter(what string) {
+	switch {
+	case len(what) > maxCounterName || !validCounter.MatchString(what):
+		p.wrong("counter %q: expected 1 to %d of a-z, 0-9 and '_'", what, maxCounterName)
+	case slices.Contains(p.counters, what):
+		p.wrong("counter %q: declared twice", what)
+	case len(p.counters) >= maxCounters:
+		p.wrong("counter %q: expected at most %d", what, maxCounters)
+	}
+	p.counters = append(p.counters, what)
+}
+
+var validCounter = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+const maxCounters, maxCounterName = 10, 30
 
 // Setting declares a setting, which whoever runs the plugin may give a value.
 func (p *Plugin) Setting(s Setting) {

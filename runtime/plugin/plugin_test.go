@@ -557,8 +557,18 @@ func TestDeclarationsAreChecked(t *testing.T) {
 				p.Command(command(fmt.Sprint("c", i)), echo)
 			}
 		}),
-		`event "a b"`: declare("test", func(p *plugin.Plugin) { p.On("a b", nil) }),
-		`every 1ms: `: declare("test", func(p *plugin.Plugin) { p.Every(time.Millisecond, nil) }),
+		`event "a b"`:           declare("test", func(p *plugin.Plugin) { p.On("a b", nil) }),
+		`every 1ms: `:           declare("test", func(p *plugin.Plugin) { p.Every(time.Millisecond, nil) }),
+		`counter "A": expected`: declare("test", func(p *plugin.Plugin) { p.Counter("A") }),
+		`counter "a": declared twice`: declare("test", func(p *plugin.Plugin) {
+			p.Counter("a")
+			p.Counter("a")
+		}),
+		`counter "c10": expected at most 10`: declare("test", func(p *plugin.Plugin) {
+			for i := range 11 {
+				p.Counter(fmt.Sprint("c", i))
+			}
+		}),
 		`setting "a b": expected`: declare("test", func(p *plugin.Plugin) {
 			p.Setting(plugin.Setting{Name: "a b"})
 		}),

@@ -126,6 +126,9 @@ func (p *Plugin) newRunner(o Options) (*runner, error) {
 		greeting: make(chan struct{}, 1),
 	}
 	r.channel = &Channel{runner: r, log: o.Log}
+	for _, what := range p.counters {
+		r.metrics.count(o.Name, what, 0) // the series begins with the plugin
+	}
 	r.discovery, err = r.newDiscovery()
 	return r, err
 }

@@ -42,6 +42,7 @@ var knownReasons = map[Reason]bool{
 	ReasonPluginBusy:             true,
 	ReasonPluginSettingsInvalid:  true,
 	ReasonPermissionsNotEnforced: true,
+	ReasonOverridesUnused:        true,
 	ReasonPluginsInvalid:         true,
 	ReasonPluginAbsent:           true,
 	ReasonPluginConflict:         true,

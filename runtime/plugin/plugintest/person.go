@@ -126,19 +126,37 @@ func (r *Room) countSent() int {
 
 // handled returns how many events the plugin has handled, also those for which it failed.
 func (r *Room) handled() (count int) {
+	r.t.Helper()
+	return r.sum("rosey_plugin_events_total", "")
+}
+
+// Counted returns what the plugin has counted of something that it has declared by Counter.
+func (r *Room) Counted(what string) int {
+	r.t.Helper()
+	return r.sum("rosey_plugin_counted_total", what)
+}
+
+// sum returns the sum of the series of a counter that have a label of a value. Empty: of all.
+func (r *Room) sum(counter, label string) (sum int) {
+	r.t.Helper()
 	families, err := r.metrics.Gather()
 	if err != nil {
 		r.t.Fatalf("reading the metrics of the plugin: %v", err)
 	}
 	for _, family := range families {
-		if family.GetName() != "rosey_plugin_events_total" {
+		if family.GetName() != counter {
 			continue
 		}
 		for _, series := range family.GetMetric() {
-			count += int(series.GetCounter().GetValue())
+			for _, pair := range series.GetLabel() {
+				if label == "" || pair.GetValue() == label {
+					sum += int(series.GetCounter().GetValue())
+					break
+				}
+			}
 		}
 	}
-	return count
+	return sum
 }
 
 // Says gives a command in the chat, with the prefix "!", and waits for the answer.

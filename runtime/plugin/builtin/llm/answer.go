@@ -27,11 +27,15 @@ func (s *speaker) answer(
 	}
 	reserved, err := reserve(ctx, c, said, request.estimate())
 	if err != nil {
+		if _, isOver := errors.AsType[overBudget](err); isOver {
+			c.Count(overBudgets, 1)
+		}
 		return nil, err
 	}
 	asking, cancel := context.WithTimeout(ctx, settings.Duration(timeout))
 	defer cancel()
 	got, err := ask(asking, request)
+	c.Count(usedTokens, reserved.used(got.tokens))
 	if corrected := reserved.correct(ctx, c, got.tokens); corrected != nil {
 		c.Log().WarnContext(ctx, "the tokens of an answer could not be counted: an estimate stays", "error", corrected)
 	}

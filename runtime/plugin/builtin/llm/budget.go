@@ -126,6 +126,14 @@ func reserve(ctx context.Context, c *plugin.Channel, said line, estimate int64) 
 	return r, nil
 }
 
+// used returns how many tokens were used: the estimate if it is not known.
+func (r reservation) used(known *int64) int64 {
+	if known == nil {
+		return r.tokens
+	}
+	return *known
+}
+
 // correct puts the number of tokens that were used in the place of the estimate. Nil: it is not known, and the estimate
 // stays. Where none were used, it was no answer.
 func (r reservation) correct(ctx context.Context, c *plugin.Channel, used *int64) error {

@@ -45,6 +45,13 @@ const (
 	guestShare   = "guestShare"
 )
 
+// What is counted: tokens of questions and answers, as the endpoint says it, or else as they are estimated; and what
+// was not answered because a budget was used up.
+const (
+	usedTokens  = "tokens"
+	overBudgets = "over_budget"
+)
+
 // askName is the command as which lines are taken that name the bot.
 const askName = "ai"
 
@@ -71,6 +78,8 @@ func newPlugin(getenv func(string) string) *plugin.Plugin {
 	declareEndpoint(p)
 	declareAnswers(p)
 	declareBudgets(p)
+	p.Counter(usedTokens)
+	p.Counter(overBudgets)
 	s := &speaker{getenv: getenv, answered: map[string]time.Time{}}
 	p.Command(plugin.Command{
 		Name: askName, Aliases: []string{"ask", "talk"}, Usage: "question", Help: "Answers a question.", Lines: true,

@@ -437,12 +437,18 @@ func TestTheBudgetOfTokens(t *testing.T) {
 	if !room.Stored("tokens/day/2030-07-01", &used) || used < 1300 || used > 1700 {
 		t.Errorf("%d tokens", used)
 	}
+	if counted := room.Counted("tokens"); counted != used || room.Counted("over_budget") != 0 {
+		t.Errorf("%d tokens are counted, %d stored", counted, used)
+	}
 	// A question that could use more than is left is not asked.
 	room.Set("maxTokens", "2000")
 	room.Pass(time.Minute)
 	alice.Says("!ai 3").Expects("^I have used up my words of today: ask me again in 12 h\\.$")
 	if again := 0; !room.Stored("tokens/day/2030-07-01", &again) || again != used || len(api.requests()) != 2 {
 		t.Errorf("%d tokens, before %d", again, used)
+	}
+	if room.Counted("tokens") != used || room.Counted("over_budget") != 1 {
+		t.Errorf("counted %d tokens, %d refusals", room.Counted("tokens"), room.Counted("over_budget"))
 	}
 }
 
