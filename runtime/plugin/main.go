@@ -99,7 +99,8 @@ func (p *Plugin) execute(ctx context.Context, loaded config.Loaded, log *slog.Lo
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	traces, err := telemetry.Setup(telemetry.Options{ //nolint:contextcheck // it waits for nothing
+	// contextcheck finds this only where telemetry is checked in the same run.
+	traces, err := telemetry.Setup(telemetry.Options{ //nolint:contextcheck,nolintlint // it waits for nothing
 		Settings: telemetry.SettingsOf(loaded.Telemetry), Service: "rosey-plugin-" + p.name, Version: p.version,
 		Instance: os.Getenv(config.PodNameVariable), Log: log, Registerer: registry,
 	})
