@@ -34,7 +34,12 @@ func verbs() []verb {
 
 		{group: "database", make: newShowCommand, rights: inPods},
 		{group: "database", make: newDeadCommand, rights: inPods},
+		{group: "database", make: newBackupCommand, rights: inPods},
+		{group: "database", make: newRestoreCommand, rights: exclusiveRights},
+		{group: "database", make: newImportCommand, rights: exclusiveRights},
 
+		{group: "more", make: newSupportCommand, rights: []right{getBots}, more: supportRights()},
+		{group: "more", make: newRightsCommand},
 		{group: "more", make: newVersionCommand},
 	}
 }

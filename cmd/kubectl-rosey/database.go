@@ -11,6 +11,9 @@ import (
 
 // What people do with the database beside the service, by the program rosey in the pod that has it open.
 
+// checkFlag is that of the list of backups.
+func checkFlag(flags *pflag.FlagSet) { flags.Bool("check", false, "Read all of each file") }
+
 func newShowCommand(app *app) *cobra.Command {
 	return inPod{
 		use: "show NAME", short: "Show what is stored: the last lines, the top chatters, the users",

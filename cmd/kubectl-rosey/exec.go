@@ -9,6 +9,7 @@ import (
 	"path"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	clientexec "k8s.io/client-go/util/exec"
@@ -116,8 +117,7 @@ func (c *cluster) exec(ctx context.Context, pod *corev1.Pod, std remotecommand.S
 
 // stream connects to a program in a pod: exec starts one.
 func (c *cluster) stream(
-	ctx context.Context, pod *corev1.Pod, subresource string, std remotecommand.StreamOptions,
-	options *corev1.PodExecOptions,
+	ctx context.Context, pod *corev1.Pod, subresource string, std remotecommand.StreamOptions, options runtime.Object,
 ) error {
 	address := c.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).
 		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()
@@ -139,7 +139,7 @@ func (c *cluster) stream(
 	}
 	if err != nil {
 		return c.explain(ctx, fmt.Errorf("%s in pod %s: %w", subresource, pod.Name, err),
-			right{"create", "", "pods", subresource})
+			to("create", "", "pods/"+subresource))
 	}
 	return nil
 }

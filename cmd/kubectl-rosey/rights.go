@@ -15,17 +15,27 @@ import (
 	"rosey.dev/rosey/api/v1alpha1"
 )
 
-// right is a permission in the user's namespace, as a rule of a Role grants it.
-type right struct{ verb, group, resource, subresource string }
+// right is a permission in the user's namespace, as a rule of a Role grants it, or in the whole cluster, as one of a
+// ClusterRole does.
+type right struct {
+	verb, group, resource, subresource string
+	clusterWide                        bool
+}
 
-// The rights that commands need.
+// to returns the right to do something with a resource, or with RESOURCE/SUBRESOURCE, of the namespace.
+func to(verb, group, resource string) right {
+	resource, subresource, _ := strings.Cut(resource, "/")
+	return right{verb: verb, group: group, resource: resource, subresource: subresource}
+}
+
+// The rights that several commands need.
 var (
-	getBots      = right{"get", v1alpha1.GroupVersion.Group, botResource, ""}
-	listBots     = right{"list", v1alpha1.GroupVersion.Group, botResource, ""}
-	listPods     = right{"list", "", "pods", ""}
-	readLogs     = right{"get", "", "pods", "log"}
-	execInPods   = right{"create", "", "pods", "exec"}
-	forwardPorts = right{"create", "", "pods", "portforward"}
+	getBots      = to("get", v1alpha1.GroupVersion.Group, botResource)
+	listBots     = to("list", v1alpha1.GroupVersion.Group, botResource)
+	listPods     = to("list", "", "pods")
+	readLogs     = to("get", "", "pods/log")
+	execInPods   = to("create", "", "pods/exec")
+	forwardPorts = to("create", "", "pods/portforward")
 )
 
 // String returns the right as `kubectl auth can-i` takes it.
@@ -52,6 +62,10 @@ func (r right) rule() rbacv1.PolicyRule {
 // missing returns those of some rights that the user does not have in a namespace, or in all for "".
 func (c *cluster) missing(ctx context.Context, namespace string, rights []right) (missing []right, err error) {
 	for _, one := range rights {
+		namespace := namespace
+		if one.clusterWide {
+			namespace = metav1.NamespaceAll
+		}
 		review, err := c.kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx,
 			&authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 				ResourceAttributes: &authorizationv1.ResourceAttributes{

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/job"
 )
 
 // goldenObjects returns the objects that the operator builds for a RoseyBot, in YAML, by kind and name.
@@ -23,7 +25,7 @@ func goldenObjects(t *testing.T, name string) map[string]string {
 	}
 	objects := map[string]string{}
 	for document := range strings.SplitSeq(string(golden), "\n---\n") {
-		var object kubernetesObject
+		var object job.Object
 		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
 			t.Fatal(err)
 		}

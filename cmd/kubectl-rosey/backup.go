@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/api/v1alpha1"
+)
+
+func newBackupCommand(app *app) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "backup NAME [FILE]",
+		Short: "Copy the SQLite database to a file of this machine, while the service stores",
+		Long: "Copy the SQLite database of a RoseyBot to a new file of this machine, or for - to the standard output, while\n" +
+			"the service stores. For PostgreSQL it says which tool does it.",
+		Example: "  kubectl rosey backup movienight\n  kubectl rosey backup movienight monday.db\n" +
+			"  kubectl rosey backup list movienight",
+		Args: func(_ *cobra.Command, arguments []string) error {
+			if len(arguments) < 1 || len(arguments) > 2 || arguments[0] == "" {
+				return fmt.Errorf("expected the NAME of a RoseyBot, and a FILE if you like, got %d arguments", len(arguments))
+			}
+			return nil
+		},
+		ValidArgsFunction: app.completeNames,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			cluster, err := app.connect()
+			if err != nil {
+				return err
+			}
+			bot, err := cluster.bot(command.Context(), arguments[0])
+			if err != nil {
+				return err
+			}
+			file := fmt.Sprintf("%s-%s.db", bot.Name, time.Now().UTC().Format("20060102-150405"))
+			if len(arguments) > 1 {
+				file = arguments[1]
+			}
+			return app.backUp(command.Context(), cluster, bot, file)
+		},
+	}
+	command.AddCommand(inPod{
+		use: "list NAME", short: "List the backups that the service has made, the newest first",
+		example: "  kubectl rosey backup list movienight",
+		rosey:   []string{"db", "backup", "list"}, place: (*cluster).databasePlace, output: true,
+		flags: checkFlag,
+	}.command(app))
+	return command
+}
+
+// needsOwn returns an error if a RoseyBot has no database of its own that a command is for, which says what to do
+// instead. For import any is.
+func needsOwn(bot *v1alpha1.RoseyBot, verb string) error {
+	switch {
+	case sharedFrom(bot) != "":
+		return failedf("RoseyBot %s uses the database of RoseyBot %s: `kubectl rosey %s %s`", bot.Name, sharedFrom(bot), verb,
+			sharedFrom(bot))
+	case bot.Spec.Database == nil || bot.Spec.Database.Postgres == nil || verb == "import":
+		return nil
+	}
+	command, when := "pg_dump --format=custom --exclude-table-data=removals --file=rosey.dump --dbname=service=rosey",
+		"beside the running service"
+	if verb == "restore" {
+		command = "pg_restore --clean --if-exists --single-transaction --dbname=service=rosey rosey.dump"
+		when = "while the RoseyBot is suspended"
+	}
+	secret := bot.Spec.Database.Postgres.URLSecretRef
+	return failedf("the database of RoseyBot %s is PostgreSQL (its URL is in the Secret %s). Run, %s:\n%s\n"+
+		"service=rosey is an entry of ~/.pg_service.conf, and ~/.pgpass has the password; see docs/tasks/postgresql.md",
+		bot.Name, secret.Name, when, command)
+}
+
+// sqliteHeader is how an SQLite file begins.
+const sqliteHeader = "SQLite format 3\x00"
+
+// backUp copies the database to a new file. A file of that name appears only when it is complete.
+func (a *app) backUp(ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyBot, file string) error {
+	if err := needsOwn(bot, "backup"); err != nil {
+		return err
+	}
+	at, err := cluster.databasePlace(ctx, bot)
+	if err != nil {
+		return err
+	}
+	line := append([]string{"db", "backup", "-"}, at.flags...)
+	if file == "-" {
+		return a.rosey(ctx, cluster, at, a.raw, line)
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		return failedf("%s exists already, and is not overwritten", file)
+	}
+	partial := file + ".part"
+	size, err := writeNew(partial, func(out io.Writer) error { return a.rosey(ctx, cluster, at, out, line) })
+	if err == nil {
+		err = checkSQLite(partial)
+	}
+	if err == nil {
+		err = os.Rename(partial, file)
+	}
+	if err != nil {
+		if removed := os.Remove(partial); removed != nil && !errors.Is(removed, os.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+		return asFailure(err)
+	}
+	_, err = fmt.Fprintf(a.out, "copied the database of %s to %s, %d bytes\n", bot.Name, file, size)
+	return failed(err)
+}
+
+// asFailure returns an error with the exit code that it has, or that of a failure.
+func asFailure(err error) error {
+	if _, ok := errors.AsType[*remoteExit](err); ok {
+		return err
+	}
+	return failed(err)
+}
+
+// writeNew writes a file for its owner alone, and returns its size in bytes.
+func writeNew(path string, write func(io.Writer) error) (size int64, err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, fmt.Errorf("creating the file: %w", err)
+	}
+	err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	info, statErr := file.Stat()
+	if err = errors.Join(err, statErr, file.Close()); err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// checkSQLite returns an error if a file does not begin as an SQLite database does.
+func checkSQLite(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading the backup: %w", err)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	header := make([]byte, len(sqliteHeader))
+	if _, err := io.ReadFull(file, header); err != nil || string(header) != sqliteHeader {
+		return fmt.Errorf("%s is no SQLite database", path)
+	}
+	return nil
+}

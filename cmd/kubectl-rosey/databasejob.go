@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/remotecommand"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/job"
+)
+
+const (
+	// stepTimeout bounds each step but the command itself: pods that end, a pod that starts.
+	stepTimeout = 3 * time.Minute
+	pollEvery   = 500 * time.Millisecond
+)
+
+// databaseJob runs a command in a Job, with the database of a RoseyBot that is suspended meanwhile.
+type databaseJob struct {
+	app     *app
+	cluster *cluster
+	bot     *v1alpha1.RoseyBot
+	exclusive
+
+	// name is that of the Job, and content the Job in JSON.
+	name    string
+	content []byte
+}
+
+// prepare makes the Job, and returns an error if one of its name is there.
+func (d *databaseJob) prepare(ctx context.Context) error {
+	deployment, file := databaseDeployment(d.bot)
+	text, err := d.cluster.kube.AppsV1().RESTClient().Get().Namespace(d.cluster.namespace).Resource("deployments").
+		Name(deployment).DoRaw(ctx)
+	if err != nil {
+		return failedf("reading Deployment %s: %w", deployment, err)
+	}
+	var object job.Object
+	if err := json.Unmarshal(text, &object); err != nil {
+		return failedf("reading Deployment %s: %w", deployment, err)
+	}
+	command := append(d.rosey, "--config", path.Join(config.ConfigDir, file))
+	built, err := job.Of(object, command, job.Options{Stdin: d.input != ""})
+	if err != nil {
+		return failed(err)
+	}
+	if d.content, err = json.Marshal(built); err != nil {
+		return failedf("encoding the Job: %w", err)
+	}
+	d.name = built.Metadata.Name
+	_, err = d.cluster.kube.BatchV1().Jobs(d.cluster.namespace).Get(ctx, d.name, metav1.GetOptions{})
+	if err == nil {
+		return failedf("Job %s is there, of another run: see `kubectl logs job/%s`, then `kubectl delete job %s`", d.name,
+			d.name, d.name)
+	}
+	if !apierrors.IsNotFound(err) {
+		return failedf("looking for Job %s: %w", d.name, err)
+	}
+	return nil
+}
+
+// run suspends the RoseyBot, runs the Job, and starts the RoseyBot again if it ran before. If it is not known how the
+// Job ends, the RoseyBot stays suspended.
+func (d *databaseJob) run(ctx context.Context) error {
+	wasSuspended := d.bot.Spec.Suspend != nil && *d.bot.Spec.Suspend
+	if err := d.suspend(ctx, true); err != nil {
+		return err
+	}
+	if err := d.waitSuspended(ctx); err != nil {
+		return errors.Join(err, d.stays())
+	}
+	ended, err := d.runJob(ctx)
+	if !ended {
+		return errors.Join(err, d.stays())
+	}
+	if wasSuspended {
+		return err
+	}
+	d.say("starting %s again", d.bot.Name)
+	return errors.Join(err, d.suspend(ctx, false))
+}
+
+func (d *databaseJob) say(format string, arguments ...any) {
+	_, _ = fmt.Fprintf(d.app.err, format+"\n", arguments...) // the error of the command says what matters
+}
+
+// stays is the failure of a run after which the RoseyBot is suspended.
+func (d *databaseJob) stays() error {
+	return failedf("RoseyBot %s stays suspended. See `kubectl logs job/%s`; then `kubectl delete job %s` and\n"+
+		`kubectl patch roseybot %s --type merge -p '{"spec":{"suspend":false}}'`, d.bot.Name, d.name, d.name, d.bot.Name)
+}
+
+func (d *databaseJob) suspend(ctx context.Context, value bool) error {
+	patch := fmt.Appendf(nil, `{"spec":{"suspend":%t}}`, value)
+	err := d.cluster.bots.Patch(types.MergePatchType).Namespace(d.cluster.namespace).Resource(botResource).
+		Name(d.bot.Name).Body(patch).Do(ctx).Error()
+	if err != nil {
+		return failedf("setting spec.suspend of RoseyBot %s to %t: %w", d.bot.Name, value, err)
+	}
+	return nil
+}
+
+// waitSuspended waits until no pod of the RoseyBot is left.
+func (d *databaseJob) waitSuspended(ctx context.Context) error {
+	d.say("waiting until the pods of %s have ended", d.bot.Name)
+	return d.poll(ctx, stepTimeout, "the end of the pods", func(ctx context.Context) (bool, error) {
+		bot, err := d.cluster.bot(ctx, d.bot.Name)
+		if err != nil {
+			return false, err
+		}
+		if bot.Spec.Suspend == nil || !*bot.Spec.Suspend {
+			return false, failedf("somebody has set spec.suspend back: whoever manages RoseyBot %s, such as Argo CD or Flux, "+
+				"has to suspend it", bot.Name)
+		}
+		ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
+		return ready != nil && ready.ObservedGeneration == bot.Generation && ready.Reason == v1alpha1.ReasonSuspended, nil
+	})
+}
+
+// runJob runs the Job and shows its log. It reports whether the Job has ended; if it has ended well, it is removed.
+func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
+	jobs := d.cluster.kube.BatchV1()
+	err = jobs.RESTClient().Post().Namespace(d.cluster.namespace).Resource("jobs").
+		SetHeader("Content-Type", "application/json").Body(d.content).Do(ctx).Error()
+	if err != nil {
+		return false, failedf("creating Job %s: %w", d.name, err)
+	}
+	d.say("Job %s runs rosey %s", d.name, d.verb)
+	limit := d.timeout
+	var sendErr error
+	if d.input != "" {
+		if sendErr = d.sendInput(ctx); sendErr != nil {
+			limit = stepTimeout // a command that has failed early has read nothing
+		}
+	}
+	var failure error
+	err = d.poll(ctx, limit, "the end of Job "+d.name, func(ctx context.Context) (bool, error) {
+		current, err := jobs.Jobs(d.cluster.namespace).Get(ctx, d.name, metav1.GetOptions{})
+		if err != nil {
+			return false, failedf("reading Job %s: %w", d.name, err)
+		}
+		var done bool
+		done, failure = outcome(current)
+		return done, nil
+	})
+	if err != nil {
+		return false, errors.Join(sendErr, err)
+	}
+	if err := d.showLog(ctx); err != nil {
+		return true, errors.Join(failure, err)
+	}
+	if failure != nil {
+		return true, failure
+	}
+	background := metav1.DeletePropagationBackground
+	err = jobs.Jobs(d.cluster.namespace).Delete(ctx, d.name, metav1.DeleteOptions{PropagationPolicy: &background})
+	if err != nil {
+		return true, failedf("it is done; removing Job %s: %w", d.name, err)
+	}
+	return true, nil
+}
+
+// outcome reports whether a Job has ended, and with which failure.
+func outcome(job *batchv1.Job) (done bool, failure error) {
+	for _, condition := range job.Status.Conditions {
+		if condition.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch condition.Type {
+		case batchv1.JobComplete:
+			return true, nil
+		case batchv1.JobFailed:
+			return true, failedf("Job %s has failed (%s); its log, above, says why", job.Name, condition.Reason)
+		default:
+		}
+	}
+	return false, nil
+}
+
+// poll asks until done, an error, or the end of a time.
+func (d *databaseJob) poll(ctx context.Context, limit time.Duration, what string, ask wait.ConditionWithContextFunc) error {
+	err := wait.PollUntilContextTimeout(ctx, pollEvery, limit, true, ask)
+	if wait.Interrupted(err) {
+		return failedf("waiting for %s: not within %v", what, limit)
+	}
+	return err
+}
+
+// pod returns the pod of the Job, and nil while there is none.
+func (d *databaseJob) pod(ctx context.Context) (*corev1.Pod, error) {
+	list, err := d.cluster.kube.CoreV1().Pods(d.cluster.namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: labels.Set{batchv1.JobNameLabel: d.name}.String(),
+	})
+	if err != nil {
+		return nil, failedf("listing the pods of Job %s: %w", d.name, err)
+	}
+	if len(list.Items) == 0 {
+		return nil, nil //nolint:nilnil // it is said above
+	}
+	return &list.Items[0], nil
+}
+
+// sendInput sends the file of this machine to the command, which waits for it.
+func (d *databaseJob) sendInput(ctx context.Context) error {
+	var pod *corev1.Pod
+	err := d.poll(ctx, stepTimeout, "the start of the pod of Job "+d.name, func(ctx context.Context) (bool, error) {
+		var err error
+		if pod, err = d.pod(ctx); err != nil || pod == nil {
+			return false, err
+		}
+		if pod.Status.Phase == corev1.PodFailed {
+			return false, failedf("pod %s has failed: %s", pod.Name, pod.Status.Message)
+		}
+		return pod.Status.Phase == corev1.PodRunning, nil
+	})
+	if err != nil {
+		return err
+	}
+	file, err := d.openInput()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	d.say("sending %s", d.input)
+	return d.cluster.stream(ctx, pod, "attach", remotecommand.StreamOptions{Stdin: file, Stdout: io.Discard},
+		&corev1.PodAttachOptions{Container: pod.Spec.Containers[0].Name, Stdin: true, Stdout: true})
+}
+
+// showLog writes what the command in the Job has written.
+func (d *databaseJob) showLog(ctx context.Context) error {
+	pod, err := d.pod(ctx)
+	if err != nil || pod == nil {
+		return err
+	}
+	log, err := d.cluster.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).Stream(ctx)
+	if err != nil {
+		return failedf("reading the log of Job %s: %w", d.name, err)
+	}
+	defer func() { _ = log.Close() }() // it was only read
+	_, err = io.Copy(d.app.out, log)
+	return failed(err)
+}
