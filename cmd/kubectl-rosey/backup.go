@@ -17,8 +17,8 @@ func newBackupCommand(app *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "backup NAME [FILE]",
 		Short: "Copy the SQLite database to a file of this machine, while the service stores",
-		Long: "Copy the SQLite database of a RoseyBot to a new file of this machine, or for - to the standard output, while\n" +
-			"the service stores. For PostgreSQL it says which tool does it.",
+		Long: "Copy the SQLite database of a RoseyBot to a new file of this machine, or for - to the standard output,\n" +
+			"while the service stores. For PostgreSQL it says which tool does it.",
 		Example: "  kubectl rosey backup movienight\n  kubectl rosey backup movienight monday.db\n" +
 			"  kubectl rosey backup list movienight",
 		Args: func(_ *cobra.Command, arguments []string) error {

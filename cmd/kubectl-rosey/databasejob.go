@@ -193,7 +193,9 @@ func outcome(job *batchv1.Job) (done bool, failure error) {
 }
 
 // poll asks until done, an error, or the end of a time.
-func (d *databaseJob) poll(ctx context.Context, limit time.Duration, what string, ask wait.ConditionWithContextFunc) error {
+func (d *databaseJob) poll(
+	ctx context.Context, limit time.Duration, what string, ask wait.ConditionWithContextFunc,
+) error {
 	err := wait.PollUntilContextTimeout(ctx, pollEvery, limit, true, ask)
 	if wait.Interrupted(err) {
 		return failedf("waiting for %s: not within %v", what, limit)

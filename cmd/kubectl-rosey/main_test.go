@@ -88,6 +88,8 @@ func create(t *testing.T, objects ...client.Object) {
 	}
 }
 
+func keyOf(object client.Object) client.ObjectKey { return client.ObjectKeyFromObject(object) }
+
 // newBot returns a RoseyBot of a name.
 func newBot(name string) *v1alpha1.RoseyBot {
 	return &v1alpha1.RoseyBot{
@@ -119,7 +121,7 @@ func createPod(t *testing.T, bot, name string, component status.Component) {
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 			manifests.LabelRoseyBot: bot, manifests.LabelComponent: string(component),
 		}},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{
+		Spec: corev1.PodSpec{NodeName: "absent", Containers: []corev1.Container{
 			{Name: "mesh", Image: "mesh:1"},
 			{Name: string(component), Image: "rosey:1", Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}},
 		}},

@@ -45,8 +45,8 @@ func newRestoreCommand(app *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "restore NAME (FILE | --made BACKUP)",
 		Short: "Replace the SQLite database with a backup, after you have confirmed it",
-		Long: "Replace the SQLite database of a RoseyBot with a backup: a FILE of this machine, or one that the service has\n" +
-			"made, as backup list shows it. The RoseyBot is suspended meanwhile. The whole backup is checked before\n" +
+		Long: "Replace the SQLite database of a RoseyBot with a backup: a FILE of this machine, or one that the service\n" +
+			"has made, as backup list shows it. The RoseyBot is suspended meanwhile. The whole backup is checked before\n" +
 			"anything changes, and the replaced database stays beside the new one.",
 		Example: "  kubectl rosey restore movienight monday.db\n" +
 			"  kubectl rosey restore movienight --made rosey-8f3a-20261129T030000Z.db",

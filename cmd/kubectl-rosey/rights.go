@@ -114,7 +114,10 @@ type rightsMissing struct {
 // Error implements error.
 func (r *rightsMissing) Error() string {
 	where, flag := "in namespace "+r.namespace, " -n "+r.namespace
-	if r.namespace == "" {
+	switch {
+	case r.rights[0].clusterWide:
+		where, flag = "in the cluster", ""
+	case r.namespace == "":
 		where, flag = "in all namespaces", " -A"
 	}
 	texts := make([]string, 0, len(r.rights))

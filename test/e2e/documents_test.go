@@ -58,6 +58,10 @@ func TestTaskPages(t *testing.T) {
 			newReader(t, "docs-"+strings.TrimSuffix(page, ".md")).follow(t, "docs/tasks/"+page)
 		})
 	}
+	t.Run("kubectl.md", func(t *testing.T) {
+		t.Parallel()
+		newReader(t, "docs-kubectl").follow(t, "docs/kubectl.md")
+	})
 	t.Run("runbooks", func(t *testing.T) {
 		t.Parallel()
 		followRunbooks(t)

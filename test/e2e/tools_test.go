@@ -26,13 +26,13 @@ const (
 // programs returns the directory with kubectl and helm.
 var programs = sync.OnceValues(func() (string, error) { return localCluster("bin") })
 
-// roseyProgram returns the directory with a rosey that documents use outside of the cluster.
+// roseyProgram returns the directory with rosey and kubectl's plugin, which documents use outside of the cluster.
 var roseyProgram = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "rosey-e2e-")
 	if err != nil {
 		return "", err
 	}
-	command := exec.Command("go", "build", "-o", dir, "./cmd/rosey")
+	command := exec.Command("go", "build", "-o", dir, "./cmd/rosey", "./cmd/kubectl-rosey")
 	command.Dir = repository
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building rosey: %w\n%s", err, out)

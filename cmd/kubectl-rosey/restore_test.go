@@ -1,0 +1,87 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/controllers/manifests"
+)
+
+// sqliteFile writes a file that begins as an SQLite database does.
+func sqliteFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "backup.db")
+	if err := os.WriteFile(path, []byte(sqliteHeader+"and more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What can be known before is said before the RoseyBot is suspended.
+func TestRestoreIsRefusedBeforeAnythingChanges(t *testing.T) {
+	needServer(t)
+	postgres, sharer, sqlite := newBot("on-postgres"), newBot("sharer"), newBot("on-sqlite")
+	postgres.Spec.Database = &v1alpha1.Database{
+		Postgres: &v1alpha1.Postgres{URLSecretRef: v1alpha1.SecretKeyRef{Name: "pg", Key: "url"}},
+	}
+	sharer.Spec.NATS = nil
+	sharer.Spec.Database = &v1alpha1.Database{SharedFrom: &v1alpha1.ObjectRef{Name: "on-sqlite"}}
+	create(t, postgres, sharer, sqlite)
+	backup, text := sqliteFile(t), filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("not a database, but long enough"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ arguments, want string }{
+		{"restore on-postgres " + backup, "pg_restore --clean"},
+		{"backup on-postgres", "pg_dump --format=custom"},
+		{"restore sharer " + backup, "`kubectl rosey restore on-sqlite`"},
+		{"backup sharer", "`kubectl rosey backup on-sqlite`"},
+		{"restore on-sqlite " + text, "is no SQLite database"},
+		{"restore on-sqlite " + text + "-absent", "no such file"},
+		{"restore on-sqlite " + backup, "reading Deployment on-sqlite-db"},
+	} {
+		code, out, stderr := call(t, strings.Fields(test.arguments)...)
+		if code != exitFailure || !strings.Contains(stderr, test.want) {
+			t.Errorf("%s: exit code %d, %s%s, want %q", test.arguments, code, out, stderr, test.want)
+		}
+	}
+	desired, err := manifests.Build(sqlite, manifests.Params{Image: "rosey:1"}, manifests.Observed{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, next := range desired {
+		create(t, next.Object)
+	}
+	code, _, stderr := callWith(t, streams{in: strings.NewReader("no\n")}, "restore", "on-sqlite", backup)
+	if code != exitFailure || !strings.Contains(stderr, "Type yes to go on: ") ||
+		!strings.Contains(stderr, "nothing was changed") {
+		t.Errorf("without a yes: exit code %d, %s", code, stderr)
+	}
+	if err := admin.Get(t.Context(), keyOf(sqlite), sqlite); err != nil || sqlite.Spec.Suspend != nil {
+		t.Errorf("it was suspended: %v, %v", sqlite.Spec.Suspend, err)
+	}
+}
+
+func TestCommandsInPodsSayWhatIsMissing(t *testing.T) {
+	needServer(t)
+	direct := newBot("direct")
+	direct.Spec.Mode, direct.Spec.NATS = v1alpha1.ModeDirect, nil
+	create(t, direct, newBot("podless"))
+	for _, test := range []struct{ arguments, want string }{
+		{"say direct hello", "has mode Direct, and so no NATS"},
+		{"say podless hello", "no pod of the bot runs: RoseyBot podless is NotObserved"},
+		{"show podless", "no pod of its database runs"},
+		{"open podless", "has no web page (spec.web.enabled)"},
+		{"logs podless", "has no pods"},
+		{"user forget podless alice", "nothing was changed"},
+		{"dead drop podless --all", "nothing was changed"},
+	} {
+		code, out, stderr := call(t, strings.Fields(test.arguments)...)
+		if code != exitFailure || !strings.Contains(stderr, test.want) {
+			t.Errorf("%s: exit code %d, %s%s, want %q", test.arguments, code, out, stderr, test.want)
+		}
+	}
+}
