@@ -15,15 +15,15 @@ import (
 const leftOut = "(left out)"
 
 // censor leaves out what may be secret: of objects, the values of environment variables, the settings of plugins, and
-// copies of the spec. What it has left out of an object it leaves out of every text too.
+// copies of the spec. What people have written into a spec, it leaves out of every text too.
 type censor struct {
-	// values are what was left out, if it is long enough to be found elsewhere without harm.
+	// values are those of a spec that were left out, if they are long enough to be found elsewhere without harm.
 	values map[string]bool
 }
 
 // minSecret is the length, in bytes, of a value that is looked for in other texts. A shorter one, such as "true", would
 // be found in words.
-const minSecret = 6
+const minSecret = 8
 
 // credentials are those in an address: the user and the password before the @.
 var credentials = regexp.MustCompile(`(://)[^/\s"'@]*:[^/\s"'@]*@`)
@@ -58,10 +58,12 @@ func (c *censor) fields(fields map[string]any) {
 			delete(fields, key)
 		case "annotations":
 			c.annotations(value)
-		case "env", "extraEnv":
-			c.eachField(value, "value")
+		case "extraEnv":
+			c.eachField(value, "value", c.remember)
+		case "env": // what is not of extraEnv is the operator's
+			c.eachField(value, "value", forget)
 		case "pinned":
-			c.eachField(value, "content")
+			c.eachField(value, "content", forget)
 		case "containers", "initContainers":
 			c.containers(value)
 		case "plugins":
@@ -82,13 +84,16 @@ func (c *censor) annotations(value any) {
 	}
 }
 
+// forget is remember for a value that is looked for nowhere else.
+func forget(any) string { return leftOut }
+
 // eachField leaves out a field of each object of a list.
-func (c *censor) eachField(list any, field string) {
+func (c *censor) eachField(list any, field string, leaveOut func(value any) string) {
 	elements, _ := list.([]any)
 	for _, element := range elements {
 		fields, _ := element.(map[string]any)
 		if value, isThere := fields[field]; isThere {
-			fields[field] = c.remember(value)
+			fields[field] = leaveOut(value)
 		}
 	}
 }
@@ -135,9 +140,9 @@ var shownFiles = []string{
 // data leaves out all files of a ConfigMap but those that are known.
 func (c *censor) data(value any) {
 	files, _ := value.(map[string]any)
-	for name, content := range files {
+	for name := range files {
 		if !slices.Contains(shownFiles, name) {
-			files[name] = c.remember(content)
+			files[name] = leftOut
 		}
 	}
 }

@@ -52,6 +52,7 @@ func (a *app) connect() (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
+	config.QPS, config.Burst = 50, 300 // as kubectl's own commands
 	config.UserAgent = "kubectl-rosey/" + buildVersion()
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {

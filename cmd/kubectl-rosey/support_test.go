@@ -182,7 +182,7 @@ func TestArchiveHasNoSecret(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"versions.txt": "kubectl-rosey ", "roseybot-secretive.yaml": "name: PLAIN\n      value: (left out)",
+		"versions.txt": "kubectl-rosey ", "roseybot-secretive.yaml": "name: PLAIN\n    value: (left out)",
 		"objects/deployments.yaml": "name: secretive-db", "objects/pods.yaml": "args: (left out)", "events.yaml": "started with (left out)",
 		"objects/configmaps.yaml": "subjectPrefix: rosey_films_secretive", "customresourcedefinition.yaml": "v1alpha1",
 		"problems.txt": "",
@@ -252,7 +252,7 @@ func TestArchiveIsBounded(t *testing.T) {
 
 func TestPasswordsInTextsAreLeftOut(t *testing.T) {
 	c := newCensor()
-	c.object(map[string]any{"env": []any{
+	c.object(map[string]any{"extraEnv": []any{
 		map[string]any{"name": "A", "value": "long-secret"}, map[string]any{"name": "B", "value": "long-secret-2"},
 		map[string]any{"name": "SHORT", "value": "true"},
 	}})
