@@ -232,6 +232,19 @@ changelog_section() {
     fi
 }
 
+# make_krew_manifest fills in the manifest with which krew installs the plugin of kubectl from the published release.
+# Without SOURCE there is no place where it could be.
+make_krew_manifest() {
+  local platform archive sum
+  [ -n "$source" ] && [ "$plugin" = yes ] && [ "$host_only" = no ] || return 0
+  sed -e '/^#/d' -e "s,SOURCE,$source,; s,VERSION,$version,g" cmd/kubectl-rosey/rosey.yaml >"$output/rosey.yaml"
+  for platform in linux_amd64 linux_arm64 darwin_amd64 darwin_arm64; do
+    archive=$output/kubectl-rosey_${version}_$platform.tar.gz
+    sum=$(sha256sum <"$archive")
+    sed -i "s,SHA256_$platform,${sum%% *}," "$output/rosey.yaml"
+  done
+}
+
 # make_checksums lists every file but those inside the layouts, whose names are their checksums.
 make_checksums() {
   local files

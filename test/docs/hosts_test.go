@@ -27,7 +27,7 @@ var realHosts = []string{
 	"kubernetes.io", "k8s.io", "helm.sh", "kubebuilder.io", "coreos.com", "argoproj.io", "fluxcd.io", "nats.io",
 	"opentelemetry.io", "sqlite.org", "rfc-editor.org", "w3.org", "json-schema.org", "socket.io", "go.dev", "golang.org",
 	"modernc.org", "keepachangelog.com", "semver.org", "debian.org", "postgresql.org", "githubusercontent.com",
-	"sigstore.dev", "slsa.dev", "spdx.org",
+	"sigstore.dev", "slsa.dev", "spdx.org", "krew.googlecontainertools.github.com",
 }
 
 // realOwners have repositories or images on hosts where everybody can have an account. OWNER stands for the reader's

@@ -21,7 +21,7 @@ const (
 var (
 	codeSpan = regexp.MustCompile("`([^`]+)`")
 	// testName matches a test with the directory of its package: runtime/bus.TestRequest.
-	testName = regexp.MustCompile(`^([a-z0-9/]+)\.((?:Test|Fuzz)[A-Z]\w*)$`)
+	testName = regexp.MustCompile(`^([a-z0-9/-]+)\.((?:Test|Fuzz)[A-Z]\w*)$`)
 )
 
 // A property without a test, or with a test that was renamed or removed, is a promise that nobody checks.
