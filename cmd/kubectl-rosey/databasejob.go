@@ -200,7 +200,7 @@ func (d *databaseJob) poll(
 	if wait.Interrupted(err) {
 		return failedf("waiting for %s: not within %v", what, limit)
 	}
-	return err
+	return asFailure(err)
 }
 
 // pod returns the pod of the Job, and nil while there is none.

@@ -34,7 +34,8 @@ func readDocument(t *testing.T) string {
 // rightsTable is the table of docs/kubectl.md.
 func rightsTable() string {
 	var text strings.Builder
-	text.WriteString("| command | without `pods/exec` | needs the rights to | for a part of it, also |\n|---|---|---|---|\n")
+	text.WriteString("| command | without `pods/exec` | needs the rights to | for a part of it, also |\n" +
+		"|---|---|---|---|\n")
 	for _, verb := range verbs() {
 		without := "yes"
 		if slices.Contains(verb.rights, execInPods) {

@@ -165,8 +165,8 @@ func installSecretBot(t *testing.T) {
 	})
 }
 
-// No secret is in the archive, wherever it is kept: in Secrets, in environment variables, in settings, or in what others
-// have made of those.
+// No secret is in the archive, wherever it is kept: in Secrets, in environment variables, in settings, or in what
+// others have made of those.
 func TestArchiveHasNoSecret(t *testing.T) {
 	needServer(t)
 	installSecretBot(t)
@@ -183,7 +183,8 @@ func TestArchiveHasNoSecret(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"versions.txt": "kubectl-rosey ", "roseybot-secretive.yaml": "name: PLAIN\n    value: (left out)",
-		"objects/deployments.yaml": "name: secretive-db", "objects/pods.yaml": "args: (left out)", "events.yaml": "started with (left out)",
+		"objects/deployments.yaml": "name: secretive-db", "objects/pods.yaml": "args: (left out)",
+		"events.yaml": "started with (left out)",
 		"objects/configmaps.yaml": "subjectPrefix: rosey_films_secretive", "customresourcedefinition.yaml": "v1alpha1",
 		"problems.txt": "",
 	} {
@@ -195,7 +196,8 @@ func TestArchiveHasNoSecret(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the archive is %v: %v", info.Mode(), err)
 	}
-	if code, _, stderr := call(t, "support", "secretive", file); code != exitFailure || !strings.Contains(stderr, "exists") {
+	code, _, stderr = call(t, "support", "secretive", file)
+	if code != exitFailure || !strings.Contains(stderr, "exists") {
 		t.Errorf("over a file that is there: exit code %d, %s", code, stderr)
 	}
 }

@@ -74,8 +74,8 @@ const (
 )
 
 // Of returns a Job that runs a command of rosey in a pod like those of a Deployment. Its pods have other labels than
-// those of the Deployment, so that no Service selects them. The operator's NetworkPolicy of the Deployment selects these
-// labels too.
+// those of the Deployment, so that no Service selects them. The operator's NetworkPolicy of the Deployment selects
+// these labels too.
 func Of(deployment Object, command []string, options Options) (job Object, err error) {
 	name := options.Name
 	if name == "" {
