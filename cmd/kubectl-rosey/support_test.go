@@ -184,7 +184,7 @@ func TestArchiveHasNoSecret(t *testing.T) {
 	for name, want := range map[string]string{
 		"versions.txt": "kubectl-rosey ", "roseybot-secretive.yaml": "name: PLAIN\n    value: (left out)",
 		"objects/deployments.yaml": "name: secretive-db", "objects/pods.yaml": "args: (left out)",
-		"events.yaml": "started with (left out)",
+		"events.yaml":             "started with (left out)",
 		"objects/configmaps.yaml": "subjectPrefix: rosey_films_secretive", "customresourcedefinition.yaml": "v1alpha1",
 		"problems.txt": "",
 	} {
