@@ -107,8 +107,7 @@ func (c *Cluster) trials() []trial {
 			),
 			each(
 				c.patching(secondResource, `{"spec":{"account":{"passwordSecretRef":null}}}`),
-				c.patching(botResource, `{"spec":{"web":{"natsCredentialsSecretRef":null},`+
-					`"pluginHost":{"natsCredentialsSecretRef":null}}}`),
+				c.patching(botResource, `{"spec":{"web":{"natsCredentialsSecretRef":null},"plugins":null,"pluginHost":null}}`),
 			),
 		}, {
 			firing{

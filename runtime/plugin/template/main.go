@@ -34,9 +34,9 @@ func hello(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 }
 
 func greet(ctx context.Context, e *plugin.Event) error {
-	revision, err := e.KV().SetIf(ctx, "seen/"+e.User.Name, true, 0)
-	if err != nil || revision == 0 {
-		return plugin.IgnoreConflict(err) // seen before
+	isNew, err := e.KV().Create(ctx, "seen/"+e.User.Name, true)
+	if err != nil || !isNew {
+		return err
 	}
 	return e.Say(ctx, e.Settings().Text("greeting")+", "+e.User.Name+"!")
 }
