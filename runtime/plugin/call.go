@@ -109,9 +109,9 @@ func checkLines(lines []string) error {
 		switch {
 		case strings.TrimSpace(line) == "":
 			return fmt.Errorf("line %d: it is empty", i+1)
-		case strings.HasPrefix(line, "/"):
+		case bus.ContainsCommand(line):
 			return fmt.Errorf("line %d: it begins with /, which would be a command to the server", i+1)
-		case strings.ContainsAny(line, "\n\r"):
+		case bus.ContainsLineBreak(line):
 			return fmt.Errorf("line %d: it has a line feed", i+1)
 		case utf16Length(line) > MaxLength:
 			return fmt.Errorf("line %d: %d UTF-16 code units, expected at most %d", i+1, utf16Length(line), MaxLength)

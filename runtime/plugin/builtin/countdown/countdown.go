@@ -24,7 +24,7 @@ const (
 )
 
 const (
-	// maxShows is how many countdowns there may be, and maxName how long the name of one is, in characters.
+	// maxShows is how many countdowns there may be, and maxName how long the name of one is, in UTF-16 code units.
 	maxShows, maxName = 50, 60
 	// checkInterval is how often the plugin looks whether something is to be said.
 	checkInterval = 30 * time.Second
@@ -179,11 +179,11 @@ func list(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 
 func add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 	name, when, found := strings.Cut(c.Args, "=")
-	name = strings.Join(strings.Fields(name), " ")
+	name = plugin.OneLine(name, 2*maxName)
 	switch {
 	case !found || name == "":
 		return plugin.Reply{}, plugin.Usage("expected name = time")
-	case len([]rune(name)) > maxName || strings.HasPrefix(name, "/"):
+	case plugin.Cut(name, maxName) != name || strings.HasPrefix(name, "/"):
 		return plugin.Reply{}, plugin.Usage("the name: expected at most %d characters that do not begin with /", maxName)
 	}
 	zone, err := time.LoadLocation(c.Settings().Text(timeZone))
@@ -210,7 +210,7 @@ func add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 }
 
 func remove(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
-	existed, err := c.KV().Delete(ctx, key(c.Args))
+	existed, err := c.KV().Delete(ctx, key(plugin.OneLine(c.Args, maxName)))
 	switch {
 	case err != nil:
 		return plugin.Reply{}, err

@@ -116,10 +116,10 @@ func set(ctx context.Context, c *plugin.Call, key, changed, removed string) (plu
 // separator is between the lines of a text.
 const separator = "|"
 
-// lines returns the lines of a text.
+// lines returns the lines of a text, each printable. A very long one is cut, and still longer than one may be.
 func lines(text string) (all []string) {
 	for line := range strings.SplitSeq(text, separator) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = plugin.OneLine(line, 2*plugin.MaxLength); line != "" {
 			all = append(all, line)
 		}
 	}
@@ -149,13 +149,13 @@ func checkText(text string) error {
 // Placeholders in texts.
 const userPlaceholder, argsPlaceholder = "{user}", "{args}"
 
-// fill returns the lines of a text with what takes the place of the placeholders.
-func fill(text, user, args string) []string {
-	args = strings.Join(strings.Fields(args), " ")
-	all := lines(text)
-	for i, line := range all {
-		line = strings.NewReplacer(userPlaceholder, user, argsPlaceholder, args).Replace(line)
-		all[i] = plugin.Cut(line, plugin.MaxLength)
+// fill returns the lines of a text with what takes the place of the placeholders, without those that are empty then.
+func fill(text, user, args string) (all []string) {
+	filler := strings.NewReplacer(userPlaceholder, user, argsPlaceholder, args)
+	for _, line := range lines(text) {
+		if line = plugin.OneLine(filler.Replace(line), plugin.MaxLength); line != "" {
+			all = append(all, line)
+		}
 	}
 	return all
 }

@@ -216,8 +216,10 @@ func TestTimedTexts(t *testing.T) {
 	room := plugintest.Open(t, custom.New(), plugintest.Setting("minInterval", "1m"))
 	bob := room.As("bob", plugin.Moderator)
 	bob.Says("!addtimed 10m Drink water | and tea").Expects("^Number 1 ")
-	bob.Says("!addtimed 1h Stretch").Expects("^Number 2 ")
-	bob.Says("!timed").Expects(`^1: every 10m0s, Drink water \| and tea; 2: every 1h0m0s, Stretch$`)
+	bob.Says("!addtimed 1h {user} | Stretch").Expects("^Number 2 ") // nobody has given it: there is no user
+	bob.Says("!addtimed 1h {user}/kick bob").ExpectsWrong("do not begin with /")
+	bob.Says("!addtimed 1h {user}").ExpectsWrong("1 to 5 lines")
+	bob.Says("!timed").Expects(`^1: every 10m0s, Drink water \| and tea; 2: every 1h0m0s, \{user\} \| Stretch$`)
 	room.Pass(9 * time.Minute)
 	room.Silent()
 	room.Pass(52 * time.Minute)

@@ -202,7 +202,7 @@ func (t *texts) apply(c *plugin.Channel, name string, wanted *text) error {
 
 // declare declares a text command.
 func declare(c *plugin.Channel, name string, one text) error {
-	help := plugin.Cut("Says: "+lines(one.Text)[0], 120)
+	help := plugin.OneLine("Says: "+lines(one.Text)[0], 120)
 	return c.Declare(plugin.Command{Name: name, Help: help, Cooldown: textCooldown},
 		func(_ context.Context, call *plugin.Call) (plugin.Reply, error) {
 			return plugin.Lines(fill(one.Text, call.User.Name, call.Args)...), nil

@@ -49,7 +49,7 @@ func addTimed(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 		return plugin.Reply{}, plugin.Usage("expected a duration from %v to %v, such as 30m, and a text", shortest,
 			maxInterval)
 	}
-	if err := checkText(body); err != nil {
+	if err := checkText(strings.Join(fill(body, "", ""), separator)); err != nil { // it is for nobody
 		return plugin.Reply{}, err
 	}
 	one := timed{Text: body, Seconds: int64(interval.Seconds()), By: c.User.Name, Last: c.Now().Unix()}

@@ -201,7 +201,7 @@ func withdraw(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 	if c.User.Rank < plugin.Moderator && !strings.EqualFold(whose, c.User.Name) {
 		return plugin.Reply{}, plugin.Usage("only moderators withdraw nominations of others")
 	}
-	existed, err := c.KV().Delete(ctx, key(plugin.Cut(whose, maxName)))
+	existed, err := c.KV().Delete(ctx, key(plugin.OneLine(whose, maxName)))
 	switch {
 	case err != nil:
 		return plugin.Reply{}, err

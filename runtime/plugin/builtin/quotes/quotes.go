@@ -136,17 +136,19 @@ func add(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 
 // keep stores a quote.
 func keep(ctx context.Context, c *plugin.Call, text, who string) (plugin.Reply, error) {
-	one := quote{Text: strings.Join(strings.Fields(text), " "), Who: who, By: c.User.Name, At: c.Now().Unix()}
+	one := quote{
+		Text: plugin.OneLine(text, 2*maxText), Who: plugin.OneLine(who, 2*maxWho), By: c.User.Name, At: c.Now().Unix(),
+	}
 	switch {
 	case one.Text == "":
 		return plugin.Reply{}, plugin.Usage("expected a text, with @person in front if you know who said it")
-	case plugin.Cut(one.Text, maxText) != one.Text || plugin.Cut(who, maxWho) != who:
+	case plugin.Cut(one.Text, maxText) != one.Text || plugin.Cut(one.Who, maxWho) != one.Who:
 		return plugin.Reply{}, plugin.Usage("expected a text of at most %d characters, and a name of %d", maxText, maxWho)
 	}
 	same, count := false, 0
 	_, err := all(ctx, c.Channel, func(other quote) bool {
 		count++
-		same = same || other.Text == one.Text && strings.EqualFold(other.Who, who)
+		same = same || other.Text == one.Text && strings.EqualFold(other.Who, one.Who)
 		return false
 	})
 	switch most := c.Settings().Int(maxQuotes); {
