@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rosey.dev/rosey/runtime/status"
 )
 
 // PluginSubjects are the subjects of one plugin in one channel. What the bot sends is below "in", what the plugin sends
@@ -40,6 +42,13 @@ func IsPluginName(name string) bool {
 // '_', which is a token of a subject.
 func IsPluginCommand(name string) bool {
 	return len(name) <= MaxPluginCommandName && pluginCommand.MatchString(name)
+}
+
+// IsPluginAlias reports whether the command of a plugin may have another name: 1 to 30 printable characters of any
+// script, in lower case as what people type is compared, without spaces, '/' and '.'.
+func IsPluginAlias(name string) bool {
+	return name != "" && status.OneLine(name, MaxPluginCommandName) == name && strings.ToLower(name) == name &&
+		!strings.ContainsAny(name, " /.")
 }
 
 // Plugin returns the subjects of a plugin in a channel.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/status"
@@ -113,7 +112,7 @@ func (c command) checkNames() error {
 		return errors.New("name: expected 1 to 30 of a-z, 0-9, '-' and '_'")
 	case len(c.Aliases) > maxAliases:
 		return fmt.Errorf("aliases: expected at most %d", maxAliases)
-	case slices.ContainsFunc(c.Aliases, func(alias string) bool { return !isAlias(alias) }):
+	case slices.ContainsFunc(c.Aliases, func(alias string) bool { return !bus.IsPluginAlias(alias) }):
 		return errors.New("aliases: expected 1 to 30 characters in lower case without spaces, '/' and '.'")
 	}
 	return nil
@@ -165,12 +164,6 @@ func (c command) checkExample(example Example) error {
 		}
 	}
 	return nil
-}
-
-func isAlias(alias string) bool {
-	count := len([]rune(alias))
-	return count > 0 && count <= 30 && strings.ToLower(alias) == alias && status.OneLine(alias, 30) == alias &&
-		!strings.ContainsFunc(alias, unicode.IsSpace) && !strings.ContainsAny(alias, "/.")
 }
 
 // isCalled reports whether a name is that of the command or one of its aliases.

@@ -4,11 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/nats-io/nats.go/micro"
 
@@ -39,17 +36,6 @@ type Instance struct {
 	Commands []bus.PluginCommand
 	// Problems are what is wrong with the rest that it offers.
 	Problems []string
-}
-
-// aliasName is what another name of a command may be, if it has at most maxAlias characters.
-var aliasName = regexp.MustCompile(`^[^\s/.]+$`)
-
-const maxAlias = 30
-
-// isAlias reports whether a command may have a text as another name.
-func isAlias(text string) bool {
-	return utf8.RuneCountInString(text) <= maxAlias && aliasName.MatchString(text) && strings.ToLower(text) == text &&
-		status.Printable(text) == text
 }
 
 // readInstance returns what a process says that it offers, without what it must not offer. ok is false if it is not a
@@ -112,7 +98,7 @@ func readCommand(metadata string) (c bus.PluginCommand, problem string) {
 	if !bus.IsPluginCommand(c.Name) {
 		return c, "name: expected 1 to 30 lower-case letters, digits, '-' and '_'"
 	}
-	c.Aliases = slices.DeleteFunc(c.Aliases, func(alias string) bool { return !isAlias(alias) })
+	c.Aliases = slices.DeleteFunc(c.Aliases, func(alias string) bool { return !bus.IsPluginAlias(alias) })
 	c.Aliases = c.Aliases[:min(len(c.Aliases), maxAliases)]
 	c.Usage, c.Help = status.OneLine(c.Usage, maxUsage), status.OneLine(c.Help, maxHelpText)
 	c.Examples = c.Examples[:min(len(c.Examples), maxExamples)]
