@@ -59,6 +59,7 @@ func (p *plugin) ping(ctx context.Context) map[string]bool {
 func (p *plugin) look(ctx context.Context) {
 	p.mu.Lock()
 	p.left = map[string]bool{}
+	p.asked, p.saidHello = p.saidHello || p.deaf, false
 	p.mu.Unlock()
 	answered := discover(ctx, p.client.Conn, p.subjects, p.client.timings)
 	if ctx.Err() == nil {
@@ -70,7 +71,7 @@ func (p *plugin) look(ctx context.Context) {
 func (p *plugin) settle(ctx context.Context, answered map[string]Instance) {
 	p.publish(ctx, func() (map[string]Instance, bool) {
 		maps.DeleteFunc(answered, func(id string, _ Instance) bool { return p.left[id] }) // it answered before its bye
-		p.left = nil
+		p.left, p.deaf = nil, p.asked && len(answered) == 0
 		return answered, true
 	})
 }
@@ -120,7 +121,7 @@ func (p *plugin) publish(ctx context.Context, change func() (now map[string]Inst
 // greeted notes that the plugin says hello, and has it looked for.
 func (p *plugin) greeted() {
 	p.mu.Lock()
-	p.saidHello = !p.available
+	p.saidHello = true
 	p.mu.Unlock()
 	p.wake()
 }
@@ -128,7 +129,7 @@ func (p *plugin) greeted() {
 // bye forgets a process of the plugin.
 func (p *plugin) bye(ctx context.Context, id string) {
 	p.publish(ctx, func() (map[string]Instance, bool) {
-		p.saidHello = false
+		p.saidHello, p.asked, p.deaf = false, false, false
 		if len(p.left) < maxInstances && p.left != nil {
 			p.left[id] = true
 		}

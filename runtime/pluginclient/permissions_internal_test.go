@@ -76,6 +76,9 @@ func TestABotThatMayNotAskIsToldApartFromAPluginThatIsAway(t *testing.T) {
 	}
 	p := c.find("quotes")
 	p.greeted()
+	if got := p.report(true).Message; got != "no process of the plugin answers" {
+		t.Errorf("before it was asked: %s", got)
+	}
 	p.look(t.Context())
 	if got := p.report(true).Message; !strings.Contains(got, "says hello and does not answer") {
 		t.Error(got)

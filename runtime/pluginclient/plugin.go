@@ -50,8 +50,9 @@ type plugin struct {
 	loggedAt  time.Time
 	available bool
 	looked    bool // once since run began
-	// saidHello is whether the plugin has said hello and did not answer since.
-	saidHello bool
+	// saidHello is whether the plugin has said hello since the last look began, asked whether it had before that, and deaf
+	// whether nobody answered the last look although it had.
+	saidHello, asked, deaf bool
 	// left are the processes that have said bye since the look in progress began.
 	left map[string]bool
 	// calls are those in progress and those of the last minutes, by their IDs.
@@ -122,6 +123,7 @@ func (p *plugin) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.instances, p.available, p.looked = nil, false, false
+	p.saidHello, p.asked, p.deaf = false, false, false
 	clear(p.calls)
 }
 
@@ -154,7 +156,6 @@ func (p *plugin) setInstances(
 	p.instances, p.available, p.looked = instances, len(instances) > 0, true
 	if p.available {
 		p.commands, p.found = merge(instances)
-		p.saidHello = false
 	}
 	return before, before != p.available || !slices.EqualFunc(commands, p.commands, equalCommands)
 }
@@ -234,7 +235,7 @@ func (p *plugin) report(leads bool) status.PluginReport {
 	case !p.available && p.client.mayNotAsk(p):
 		r.Reason = status.ReasonNATSPermissionMissing
 		problems = append([]string{fmt.Sprintf("the bot's NATS user may not publish to %q", p.infoSubject())}, problems...)
-	case !p.available && p.saidHello:
+	case !p.available && p.deaf:
 		r.Reason = status.ReasonPluginAbsent
 		problems = append([]string{fmt.Sprintf("the plugin says hello and does not answer on %q: its NATS user may lack the "+
 			"permission to subscribe to it", p.infoSubject())}, problems...)
