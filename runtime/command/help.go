@@ -55,7 +55,7 @@ func (n *names) about(e *entry) string {
 		text += ": " + e.Help
 	}
 	if len(e.Examples) > 0 {
-		text += "; for example " + n.prefix(e) + e.renamed(e.Examples[0])
+		text = strings.TrimSuffix(text, ".") + "; for example " + n.prefix(e) + e.renamed(e.Examples[0])
 	}
 	if !e.available {
 		text += " (away)"

@@ -28,7 +28,7 @@ func TestPluginsAreCalledByWhoMay(t *testing.T) {
 	inChannel(t, enabled("!", 0), func(r *rig) {
 		r.offer(dice(
 			bus.PluginCommand{
-				Name: "roll", Aliases: []string{"r"}, Usage: "[n]dS", Help: "rolls dice", Examples: []string{"roll 2d6"}},
+				Name: "roll", Aliases: []string{"r"}, Usage: "[n]dS", Help: "rolls dice.", Examples: []string{"roll 2d6"}},
 			bus.PluginCommand{Name: "load", Rank: 2}, bus.PluginCommand{Name: "peek", Via: []string{bus.ViaPM}},
 		))
 		r.chatFrom("alice", "!roll <em>2d6</em>")
