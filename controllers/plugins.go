@@ -45,9 +45,9 @@ func stateOfPlugin(in statusInput, plugin *v1alpha1.Plugin) pluginState {
 	reported, missing := reportedByBot(in, string(plugin.Name))
 	state.commands = reported.Commands
 	switch failed := failedInHost(in, plugin); {
+	case failed != nil && (state.condition.Status == metav1.ConditionTrue || state.condition.Reason == failed.Reason):
+		state.condition = failed // the host itself names the first of the plugins
 	case state.condition.Status != metav1.ConditionTrue:
-	case failed != nil:
-		state.condition = failed
 	case missing != nil:
 		state.condition = missing
 	case !reported.OK:

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -144,8 +145,7 @@ func (pluginActionsView) Cause(item bus.PluginActionItem) string {
 const shownCall = 8
 
 func shortCall(id string) string {
-	id = status.Printable(id)
-	return id[:min(len(id), shownCall)]
+	return fmt.Sprintf("%.*s", shownCall, status.Printable(id))
 }
 
 func (s *Server) servePluginActions(w http.ResponseWriter, r *http.Request) {
