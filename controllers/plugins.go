@@ -42,11 +42,12 @@ func pluginStates(in statusInput) (states []pluginState) {
 func stateOfPlugin(in statusInput, plugin *v1alpha1.Plugin) pluginState {
 	component := manifests.PluginComponent(*plugin)
 	state := pluginState{plugin: plugin, condition: optionalCondition(in, component, "")}
+	if own := stateInHost(in, plugin, state.condition); own != nil {
+		state.condition = own
+	}
 	reported, missing := reportedByBot(in, string(plugin.Name))
 	state.commands = reported.Commands
-	switch failed := failedInHost(in, plugin); {
-	case failed != nil && (state.condition.Status == metav1.ConditionTrue || state.condition.Reason == failed.Reason):
-		state.condition = failed // the host itself names the first of the plugins
+	switch {
 	case state.condition.Status != metav1.ConditionTrue:
 	case missing != nil:
 		state.condition = missing
@@ -63,17 +64,24 @@ func joinNotes(notes ...string) string {
 	return strings.Join(slices.DeleteFunc(notes, func(note string) bool { return note == "" }), "; ")
 }
 
-// failedInHost returns why the host does not run a built-in plugin, or nil.
-func failedInHost(in statusInput, plugin *v1alpha1.Plugin) *metav1.Condition {
+// stateInHost returns what the host reports about a built-in plugin whose pods are in a condition. It returns nil if the
+// host does not know better: it is not ready while one of its plugins fails, and its message is about the first of them.
+func stateInHost(in statusInput, plugin *v1alpha1.Plugin, pods *metav1.Condition) *metav1.Condition {
 	pod := in.observed.newestPod(manifests.Plugins)
 	if plugin.Builtin == "" || pod == nil {
 		return nil
 	}
-	reported, found := findPlugin(in.reports[pod.Name].report, string(plugin.Name))
-	if !found || reported.OK {
+	report, isReady := in.reports[pod.Name].report, pods.Status == metav1.ConditionTrue
+	own, found := findPlugin(report, string(plugin.Name))
+	switch {
+	case !found || !isReady && pods.Message != report.Message:
+		return nil
+	case !own.OK:
+		return conditionFalse(string(own.Reason), own.Message)
+	case isReady:
 		return nil
 	}
-	return conditionFalse(string(reported.Reason), reported.Message)
+	return conditionTrue(v1alpha1.ReasonAvailable, "")
 }
 
 func findPlugin(report status.Report, name string) (found status.PluginReport, isReported bool) {

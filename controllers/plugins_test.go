@@ -325,6 +325,28 @@ func TestPluginThatHangsIsSeenByTheBot(t *testing.T) {
 	})
 }
 
+// The host is not ready while one of its plugins fails, and its message is about the first of them. That must not be told
+// of another one, which may even work.
+func TestABuiltinPluginThatFailsFailsAlone(t *testing.T) {
+	made := createPlugged(t, newPluggedBot(newNamespace(t)))
+	const away = "cannot reach NATS at nats://nats:4222: timed out"
+	failed := notReady(manifests.Plugins, status.PluginsCheck, status.ReasonNATSUnreachable, "plugin clock: "+away)
+	failed.Plugins = []status.PluginReport{
+		{Name: "clock", Reason: status.ReasonNATSUnreachable, Message: away},
+		{Name: "dice", Reason: status.ReasonNATSUnreachable, Message: away},
+	}
+	host := startProcess(t, failed)
+	setPodStatus(t, made.hostPod, runningPod(host.ip, false))
+	waitExpected(t, made.RoseyBot, expected{
+		v1alpha1.ConditionPluginsAvailable, "False", "NATSUnreachable", "plugin dice: " + away,
+	})
+	failed.Plugins = []status.PluginReport{failed.Plugins[0], {Name: "dice", OK: true, Reason: status.ReasonReady}}
+	host.report.Store(&failed)
+	waitExpected(t, made.RoseyBot, expected{
+		v1alpha1.ConditionPluginsAvailable, "True", v1alpha1.ReasonAvailable, "2 plugins are available",
+	})
+}
+
 // askAgain makes the operator forget what a pod has reported, so that it is asked before a minute has passed.
 func askAgain(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
