@@ -64,8 +64,9 @@ func joinNotes(notes ...string) string {
 	return strings.Join(slices.DeleteFunc(notes, func(note string) bool { return note == "" }), "; ")
 }
 
-// stateInHost returns what the host reports about a built-in plugin whose pods are in a condition. It returns nil if the
-// host does not know better: it is not ready while one of its plugins fails, and its message is about the first of them.
+// stateInHost returns what the host reports about a built-in plugin whose pods are in a condition. It returns nil if
+// the host does not know better: it is not ready while one of its plugins fails, and its message is about the first of
+// them.
 func stateInHost(in statusInput, plugin *v1alpha1.Plugin, pods *metav1.Condition) *metav1.Condition {
 	pod := in.observed.newestPod(manifests.Plugins)
 	if plugin.Builtin == "" || pod == nil {

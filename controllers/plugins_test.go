@@ -325,8 +325,8 @@ func TestPluginThatHangsIsSeenByTheBot(t *testing.T) {
 	})
 }
 
-// The host is not ready while one of its plugins fails, and its message is about the first of them. That must not be told
-// of another one, which may even work.
+// The host is not ready while one of its plugins fails, and its message is about the first of them. That must not be
+// told of another one, which may even work.
 func TestABuiltinPluginThatFailsFailsAlone(t *testing.T) {
 	made := createPlugged(t, newPluggedBot(newNamespace(t)))
 	const away = "cannot reach NATS at nats://nats:4222: timed out"
