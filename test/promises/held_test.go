@@ -177,7 +177,7 @@ func TestMessagesOnNATSStay(t *testing.T) {
 // Scripts read the output of commands with -o json, and /status, by these names.
 func TestOutputForScriptsStays(t *testing.T) {
 	t.Parallel()
-	present := jsonNames(t, "cmd/rosey", "runtime/cli", "runtime/status")
+	present := jsonNames(t, "cmd/rosey", "cmd/kubectl-rosey", "runtime/cli", "runtime/status")
 	promises.Compare(t, "output", present, *update)
 }
 
