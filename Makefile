@@ -85,6 +85,10 @@ build: ## Build bin/rosey, bin/operator and bin/kubectl-rosey, the plugin of kub
 		go build -ldflags "-s -w -X main.version=$$(tree_version)" -o bin/ ./cmd/rosey ./cmd/operator ./cmd/kubectl-rosey && \
 		cp cmd/kubectl-rosey/kubectl_complete-rosey bin/
 
+.PHONY: reproducible
+reproducible: ## Make a release twice, the second time from a copy elsewhere and with every package compiled anew, and compare (ARGS=--host-only).
+	@hack/test/reproducible $(ARGS)
+
 .PHONY: release
 release: ## Make everything that a release has in dist, without publishing it (VERSION=X.Y.Z REGISTRY=host/path RUNBOOKS=url SOURCE=url).
 	@VERSION="$(VERSION)" REGISTRY="$(REGISTRY)" RUNBOOKS="$(RUNBOOKS)" SOURCE="$(SOURCE)" hack/release

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The parts of a release, for hack/release, which has the variables that they share: version, registry, runbooks, source,
-# epoch, revision, platforms, plugin, host_only, output and work.
+# epoch, revision, platforms, host_only, compile_all, output and work.
 # shellcheck disable=SC2154
 
 # check_setting NAME VALUE PATTERN EXPECTED
@@ -23,16 +23,17 @@ prepare_output() {
 # make_programs builds each platform's programs into $work/OS_ARCH.
 make_programs() {
   local platform packages os
+  [ "$compile_all" = no ] || local -x GOFLAGS="$GOFLAGS -a"
   for platform in "${platforms[@]}"; do
     os=${platform%/*} packages=(./cmd/rosey)
     [ "$os" != linux ] || packages+=(./cmd/operator)
-    [ "$plugin" = no ] || [ "$os" = windows ] || packages+=(./cmd/kubectl-rosey)
+    [ "$os" = windows ] || packages+=(./cmd/kubectl-rosey)
     GOOS=$os GOARCH=${platform#*/} compile "programs for $platform" "-X main.version=$version" \
       "$work/${platform/\//_}" "${packages[@]}"
   done
 }
 
-# make_archives packs each program with the licence and the README.
+# make_archives packs each program with the licence and the README, and the plugin of kubectl with its completion.
 make_archives() {
   local platform name program
   for platform in "${platforms[@]}"; do
@@ -99,7 +100,7 @@ labels() {
   esac
   echo "$key.description=$(description "$1")"
   echo "$key.version=$version"
-  echo "$key.created=$(date --utc --date="@$epoch" +%Y-%m-%dT%H:%M:%SZ)"
+  echo "$key.created=$(commit_time)"
   echo "$key.licenses=Apache-2.0"
   [ -z "$revision" ] || echo "$key.revision=$revision"
   [ -z "$source" ] || echo "$key.source=$source"
@@ -111,6 +112,8 @@ description() {
     rosey) echo "Chat bot for CyTube channels, its database service and its web page" ;;
   esac
 }
+
+commit_time() { date --utc --date="@$epoch" +%Y-%m-%dT%H:%M:%SZ; }
 
 # annotations NAME prints the labels as members of a JSON object.
 annotations() { labels "$1" | sed 's/\([^=]*\)=\(.*\)/"\1":"\2"/' | paste -sd ,; }
@@ -238,13 +241,50 @@ changelog_section() {
 # Without SOURCE there is no place where it could be.
 make_krew_manifest() {
   local platform archive sum
-  [ -n "$source" ] && [ "$plugin" = yes ] && [ "$host_only" = no ] || return 0
+  [ -n "$source" ] && [ "$host_only" = no ] || return 0
   sed -e '/^#/d' -e "s,SOURCE,$source,; s,VERSION,$version,g" cmd/kubectl-rosey/rosey.yaml >"$output/rosey.yaml"
   for platform in linux_amd64 linux_arm64 darwin_amd64 darwin_arm64; do
     archive=$output/kubectl-rosey_${version}_$platform.tar.gz
     sum=$(sha256sum <"$archive")
     sed -i "s,SHA256_$platform,${sum%% *}," "$output/rosey.yaml"
   done
+}
+
+# make_sboms lists what each program consists of (a Software Bill of Materials in the format SPDX): the version, the
+# checksum and the licence of each Go module.
+make_sboms() {
+  local platform program name
+  mkdir -p "$test_tools"
+  build_test_tool hack/tools/syft github.com/anchore/syft/cmd/syft
+  for platform in "${platforms[@]}"; do
+    for program in "$work/${platform/\//_}"/*; do
+      name=${program##*/}
+      name=${name%.exe}
+      [ "$name" = operator ] ||
+        make_sbom "file:$program" "$name" "${name}_${version}_${platform/\//_}" "$(sha256sum <"$program")"
+    done
+    [[ $platform == linux/* ]] || continue
+    for name in operator rosey; do
+      make_sbom "oci-dir:$output/images/$name" "$name" "image-${name}_${version}_${platform/\//_}" \
+        "$(sha256sum <<<"$(<"$output/images/$name.digest") $platform")" --platform "$platform"
+    done
+  done
+  say "lists of contents: $(find "$output" -name '*.spdx.json' | wc -l)"
+}
+
+# make_sbom WHAT NAME FILE CHECKSUM ARGUMENT…: syft reads licences from the cache of Go's modules, and asks nobody. The
+# document's time and its unique name would differ in every run, so they come from the commit and from CHECKSUM, that of
+# what is listed.
+make_sbom() {
+  local what=$1 name=$2 file=$output/$3.spdx.json unique tool
+  unique=$(sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$4")
+  shift 4
+  tool=$(cd hack/tools/syft && go list -m -f '{{.Version}}' github.com/anchore/syft)
+  SYFT_CHECK_FOR_APP_UPDATE=false SYFT_GOLANG_SEARCH_LOCAL_MOD_CACHE_LICENSES=true \
+    "$test_tools/syft" scan "$what" --quiet --source-name "$name" --source-version "$version" "$@" \
+    --output "spdx-json=$file"
+  sed -E -i -e 's/("documentNamespace":"[^"]*-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"/\1'"$unique"'"/' \
+    -e 's/("created":")[^"]*"/\1'"$(commit_time)"'"/' -e "s/syft-\[not provided\]/syft-${tool#v}/" "$file"
 }
 
 # make_checksums lists every file but those inside the layouts, whose names are their checksums.
