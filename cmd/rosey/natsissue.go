@@ -7,12 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/natsauth"
+	"rosey.dev/rosey/runtime/platform"
 )
 
 // issueFlags are the flags of `rosey nats issue`.
@@ -151,18 +151,19 @@ func (f *issueFlags) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the directory: %w", err)
 	}
-	if info.Mode().Perm()&0o022 != 0 {
+	owner, _, known := platform.Owner(info)
+	if known && info.Mode().Perm()&0o022 != 0 {
 		return nil, fmt.Errorf("--dir: others may write in %s, expected a directory for its owner alone: chmod 700 %s",
 			f.dir, f.dir)
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
+	if known && owner != os.Geteuid() {
 		return nil, fmt.Errorf("--dir: %s belongs to another user, expected a directory of your own", f.dir)
 	}
-	file, err := os.OpenFile(filepath.Join(f.dir, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	file, err := os.OpenFile(filepath.Join(f.dir, "lock"), os.O_CREATE|os.O_RDWR|platform.OpenUntrusted, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the directory: %w", err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+	if err := platform.Lock(file); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("locking the directory: %w", err)
 	}

@@ -7,8 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"rosey.dev/rosey/runtime/platform"
 )
 
 const (
@@ -27,7 +28,7 @@ func tempDir(parent, prefix string) (dir string, remove func() error, err error)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, tempLock), os.O_CREATE|os.O_RDWR, 0o600)
 	if err == nil {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = platform.TryLock(lock)
 	}
 	if err != nil {
 		return "", nil, errors.Join(fmt.Errorf("locking a temporary directory: %w", err), os.RemoveAll(dir))
@@ -52,7 +53,7 @@ func removeAbandoned(parent, prefix string) {
 
 func isAbandoned(dir string) bool {
 	// In a directory for all users somebody else may have created it, with a pipe that blocks whoever opens it.
-	lock, err := os.OpenFile(filepath.Join(dir, tempLock), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	lock, err := os.OpenFile(filepath.Join(dir, tempLock), os.O_RDONLY|platform.OpenUntrusted, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		info, err := os.Lstat(dir)
 		return err == nil && time.Since(info.ModTime()) > unlockedFor
@@ -61,5 +62,5 @@ func isAbandoned(dir string) bool {
 		return false
 	}
 	defer func() { _ = lock.Close() }() // releases the lock
-	return syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+	return platform.TryLock(lock) == nil
 }

@@ -7,10 +7,10 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/platform"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -146,11 +146,11 @@ func (b *backups) makeRoom(needed int64) error {
 var errNoSpace = errors.New("no space for a backup")
 
 func (b *backups) checkSpace(needed int64) error {
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(b.Directory, &disk); err != nil {
-		return fmt.Errorf("reading the free space for backups: %w", err)
+	free, err := platform.FreeSpace(b.Directory)
+	if err != nil {
+		return err //nolint:wrapcheck // it says what was attempted
 	}
-	free, expected := disk.Bavail*uint64(max(disk.Bsize, 0)), uint64(max(needed, 0))+reserve
+	expected := uint64(max(needed, 0)) + reserve
 	if free < expected {
 		return fmt.Errorf("%w: %d bytes are free in %s, expected %d", errNoSpace, free, b.Directory, expected)
 	}

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 
 	"github.com/pressly/goose/v3"
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
 
+	"rosey.dev/rosey/runtime/platform"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/relational"
 )
@@ -281,7 +281,7 @@ func (r rows) Err() error { return classify(r.Rows.Err()) }
 
 // classify wraps errors that the data caused in store.ErrRejected, and those of a full disk in store.ErrFull.
 func classify(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if platform.IsFull(err) {
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	failure, ok := errors.AsType[*driver.Error](err)

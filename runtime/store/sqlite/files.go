@@ -7,8 +7,8 @@ import (
 	"math"
 	"os"
 	"sync/atomic"
-	"syscall"
 
+	"rosey.dev/rosey/runtime/platform"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -49,7 +49,7 @@ func (w watchedFiles) check() error {
 		largest := file.loadLargest()
 		now, err := os.Stat(file.path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), err == nil && isUnlinked(now):
+		case errors.Is(err, fs.ErrNotExist), err == nil && platform.IsUnlinked(now):
 			return fmt.Errorf("%w: %s is gone: put the same file back, or stop the process, restore a backup and start it "+
 				"again", store.ErrMoved, file.path)
 		case err != nil:
@@ -76,11 +76,4 @@ func (f *watchedFile) loadLargest() int64 {
 		return 0
 	}
 	return f.largest.Load()
-}
-
-// isUnlinked reports whether no directory has the file any more. One that is mounted alone into a container can still
-// be found then, and is gone when the container ends.
-func isUnlinked(file fs.FileInfo) bool {
-	stat, ok := file.Sys().(*syscall.Stat_t)
-	return ok && stat.Nlink == 0
 }

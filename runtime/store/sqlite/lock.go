@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/platform"
 )
 
 const (
@@ -67,15 +68,15 @@ func lockFile(ctx context.Context, path string) (*fileLock, error) {
 		return nil, fmt.Errorf("opening the lock file of database %s: %w", path, err)
 	}
 	lock := &fileLock{beside: file}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	err = platform.TryLock(file)
 	// A command that reads tries the lock for a moment, see isLocked.
 	for range lockRetries {
-		if !errors.Is(err, syscall.EWOULDBLOCK) || !backoff.Sleep(ctx, lockPause) {
+		if !errors.Is(err, platform.ErrLocked) || !backoff.Sleep(ctx, lockPause) {
 			break
 		}
-		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = platform.TryLock(file)
 	}
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if errors.Is(err, platform.ErrLocked) {
 		return nil, errors.Join(heldError(path, file), file.Close())
 	}
 	if err == nil {
@@ -140,7 +141,7 @@ func lockBeside(path string) (*os.File, error) {
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // nobody has opened it for writing, or its lock is for other users
 	}
-	if errors.Is(syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+	if errors.Is(platform.TryLockShared(file), platform.ErrLocked) {
 		return nil, errors.Join(heldError(path, file), file.Close())
 	}
 	return file, nil

@@ -11,6 +11,8 @@ import (
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
+
+	"rosey.dev/rosey/runtime/platform"
 )
 
 // The files of a database contain what people said, so they are for their owner alone, whatever the umask.
@@ -41,8 +43,8 @@ func permissionsIn(directory fs.FileInfo) fs.FileMode {
 
 // ownerOf returns the user and the group that own a file.
 func ownerOf(file fs.FileInfo) (user, group int) {
-	if stat, ok := file.Sys().(*syscall.Stat_t); ok {
-		return int(stat.Uid), int(stat.Gid)
+	if user, group, known := platform.Owner(file); known {
+		return user, group
 	}
 	return os.Geteuid(), os.Getegid()
 }
@@ -143,18 +145,13 @@ func explainPermissions(err error, path string, want access) error {
 	if !denied {
 		return err
 	}
-	const read, readAndWrite = 4, 6
-	mode := uint32(read)
-	if want == writing {
-		mode = readAndWrite
-	}
 	var names []string
 	for _, suffix := range fileSuffixes {
 		names = append(names, path+suffix)
 	}
 	for _, name := range append(names, filepath.Dir(path)) {
 		info, statErr := os.Stat(name) //nolint:gosec // the path is configuration
-		if statErr != nil || !errors.Is(syscall.Access(name, mode), fs.ErrPermission) {
+		if statErr != nil || !platform.IsDenied(name, want == writing) {
 			continue
 		}
 		user, group := ownerOf(info)
