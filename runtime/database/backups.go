@@ -148,7 +148,7 @@ var errNoSpace = errors.New("no space for a backup")
 func (b *backups) checkSpace(needed int64) error {
 	free, err := platform.FreeSpace(b.Directory)
 	if err != nil {
-		return err //nolint:wrapcheck // it says what was attempted
+		return err
 	}
 	expected := uint64(max(needed, 0)) + reserve
 	if free < expected {
