@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// OpenUntrusted are flags for opening a file that somebody else may have created: a symbolic link is not followed, and a
-// pipe does not block.
+// OpenUntrusted are flags for opening a file that somebody else may have created: a symbolic link is not followed, and
+// a pipe does not block.
 const OpenUntrusted = syscall.O_NONBLOCK | syscall.O_NOFOLLOW
 
 // Lock locks an open file until it is closed. It waits while another process has it.
@@ -50,7 +50,8 @@ func IsUnlinked(file fs.FileInfo) bool {
 	return ok && stat.Nlink == 0
 }
 
-// IsDenied reports whether the permissions of a file keep this process from reading it or, with write, from changing it.
+// IsDenied reports whether the permissions of a file keep this process from reading it or, with write, from changing
+// it.
 func IsDenied(name string, write bool) bool {
 	const read, readAndWrite = 4, 6
 	mode := uint32(read)

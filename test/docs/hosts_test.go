@@ -33,8 +33,8 @@ var realHosts = []string{
 // realOwners have repositories or images on hosts where everybody can have an account. OWNER stands for the reader's
 // own.
 var realOwners = []string{
-	"OWNER", "airforce270", "calzoneman", "grobertson", "kubernetes-sigs", "mattn", "nats-io", "ncruces", "nuclearace",
-	"opencontainers",
+	"OWNER", "airforce270", "anchore", "calzoneman", "grobertson", "kubernetes-sigs", "mattn", "nats-io", "ncruces",
+	"nuclearace", "opencontainers",
 }
 
 var (
