@@ -50,12 +50,14 @@ make_archives() {
   done
 }
 
-# pack_tar PROGRAM ARCHIVE: with the script by which kubectl completes the commands of its plugin.
+# pack_tar PROGRAM ARCHIVE: with the script by which kubectl completes the commands of its plugin, and for Linux with the
+# systemd unit of rosey.
 pack_tar() {
-  local completion=()
-  [[ $1 != */kubectl-rosey ]] || completion=(--directory "$PWD/cmd/kubectl-rosey" kubectl_complete-rosey)
+  local more=()
+  [[ $1 != */kubectl-rosey ]] || more=(--directory "$PWD/cmd/kubectl-rosey" kubectl_complete-rosey)
+  [[ $2 != */rosey_*_linux_* ]] || more=(--directory "$PWD/config/systemd" rosey.service)
   tar --format=ustar --mtime="@$epoch" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --create \
-    --directory "${1%/*}" "${1##*/}" "${completion[@]}" --directory "$PWD" LICENSE README.md | gzip --no-name >"$2"
+    --directory "${1%/*}" "${1##*/}" "${more[@]}" --directory "$PWD" LICENSE README.md | gzip --no-name >"$2"
 }
 
 # pack_zip PROGRAM ARCHIVE: with git, which everybody has who builds this. The two pages are those of the commit.

@@ -172,6 +172,9 @@ func checkArchives(t *testing.T, directory string) {
 				t.Errorf("%s of %s is another one", page, archive)
 			}
 		}
+		if name == "rosey" && read(t, unpacked, "rosey.service") != read(t, repository, "config/systemd/rosey.service") {
+			t.Errorf("the systemd unit of %s is another one", archive)
+		}
 	}
 }
 
