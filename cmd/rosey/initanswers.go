@@ -172,6 +172,7 @@ func parseChannel(text string) (server, name string, err error) {
 }
 
 func (s *setup) askAccount(ctx context.Context) error {
+	s.values["account.username"], s.accountPassword = "", "" // the server may have refused those of before
 	if s.anonymous {
 		return nil
 	}

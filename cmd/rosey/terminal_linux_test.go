@@ -163,6 +163,28 @@ func TestInitAsksAPerson(t *testing.T) {
 	}
 }
 
+// TestInitForgetsAnAccountThatWasRefused: the person goes on without one.
+func TestInitForgetsAnAccountThatWasRefused(t *testing.T) {
+	t.Parallel()
+	_, site := setupSite(t)
+	dir := t.TempDir()
+	p := startAtTerminal(t, "init", "--dir", dir, "--channel", site+"/r/movienight")
+	p.answer("Name of the bot", "Rosey\n")
+	p.answer("Password of the account Rosey", "wrong-hush\n")
+	for _, question := range []string{
+		"login as Rosey refused", "How long", "Time between", "Number of", "Address of", "Host name", "May everybody", "People",
+	} {
+		p.answer(question, "\n")
+	}
+	if code := p.end(); code != exitClean {
+		t.Fatalf("exit code %d:\n%s", code, p.output())
+	}
+	files := contentsOf(t, dir)
+	if len(files) != 1 || strings.Contains(files["rosey.yaml"], "Rosey") {
+		t.Errorf("files: %q", files)
+	}
+}
+
 // TestInterruptedInitLeavesNothing by Ctrl-C: neither files, nor a terminal that does not show what is typed.
 func TestInterruptedInitLeavesNothing(t *testing.T) {
 	t.Parallel()
