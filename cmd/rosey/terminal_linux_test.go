@@ -172,7 +172,8 @@ func TestInitForgetsAnAccountThatWasRefused(t *testing.T) {
 	p.answer("Name of the bot", "Rosey\n")
 	p.answer("Password of the account Rosey", "wrong-hush\n")
 	for _, question := range []string{
-		"login as Rosey refused", "How long", "Time between", "Number of", "Address of", "Host name", "May everybody", "People",
+		"login as Rosey refused", "How long", "Time between", "Number of", "Address of", "Host name", "May everybody",
+		"People",
 	} {
 		p.answer(question, "\n")
 	}
