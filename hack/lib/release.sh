@@ -8,15 +8,21 @@ check_setting() {
   [[ -z $2 || $2 =~ ^$3$ ]] || { echo "$1: expected $4, got '$2'" >&2; return 1; }
 }
 
-# prepare_output removes what an earlier run has left, and nothing else.
+# prepare_output removes what an earlier run has left, and nothing else: checksums.txt may also be a file that somebody
+# has downloaded.
 prepare_output() {
-  if [ -e "$output" ] && [ ! -e "$output/checksums.txt" ] && [ -n "$(ls -A "$output")" ]; then
-    echo "--output $output: expected a directory that is empty, or that an earlier release has filled" >&2
-    return 1
+  local other
+  if [ -e "$output" ]; then
+    other=$(find "$output/" -mindepth 1 -maxdepth 1 ! -name images ! -name install.yaml ! -name 'checksums.txt*' \
+      ! -name release-notes.md ! -name 'image-*.spdx.json' ! -name 'kubectl-rosey_*' ! -name 'rosey_*' \
+      ! -name 'rosey-config_*' ! -name 'rosey-operator-*.tgz' ! -name rosey.yaml -print -quit)
+    if [ -n "$other" ] || { [ ! -d "$output/images" ] && [ -n "$(ls -A "$output")" ]; }; then
+      echo "--output $output: expected a directory that is empty, or that an earlier release has filled${other:+; it has $other}" >&2
+      return 1
+    fi
   fi
   rm -rf "$output"
   mkdir -p "$output/images"
-  : >"$output/checksums.txt" # a run that is interrupted can be repeated
   output=$(realpath "$output")
 }
 

@@ -239,20 +239,29 @@ func TestSettingsAreChecked(t *testing.T) {
 	}
 }
 
-// --output removes what a release has made, and nothing else.
+// --output removes what a release has made, and nothing else. A release that somebody has downloaded has no images.
 func TestNoDirectoryOfOthersIsRemoved(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	precious := filepath.Join(directory, "precious")
-	if err := os.WriteFile(precious, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	output, err := hackRelease(t.Context(), []string{"--host-only", "--output", directory})
-	if err == nil || !strings.Contains(output, "expected a directory that is empty") {
-		t.Errorf("%v: %s", err, output)
-	}
-	if _, err := os.Stat(precious); err != nil {
-		t.Error(err)
+	for _, names := range [][]string{
+		{"precious"}, {"checksums.txt", "precious"}, {"checksums.txt", "rosey_0.1.0_linux_amd64.tar.gz"},
+		{"checksums.txt", "images/operator.digest", "precious"},
+	} {
+		directory := t.TempDir()
+		for _, name := range names {
+			file := filepath.Join(directory, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		output, err := hackRelease(t.Context(), []string{"--host-only", "--output", directory})
+		if err == nil || !strings.Contains(output, "expected a directory that is empty") {
+			t.Errorf("%q: %v: %s", names, err, output)
+		}
+		for _, name := range names {
+			if _, err := os.Stat(filepath.Join(directory, name)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 
