@@ -28,6 +28,8 @@ type Setting struct {
 	Default, Help string
 	// Check returns what is wrong with a value, and what was expected. Nil: any text is right.
 	Check func(value string) error
+	// Hidden says that a wrong value is not shown, because it may be a secret: a key in the place of a variable's name.
+	Hidden bool
 	// CheckRest is Check for what takes the place of the "*" in Name.
 	CheckRest func(rest string) error
 }
@@ -54,6 +56,9 @@ func (s Setting) check(name, value string) error {
 		return nil
 	}
 	if err := s.Check(value); err != nil {
+		if s.Hidden {
+			return err
+		}
 		return fmt.Errorf("%q, %w", Cut(value, 40), err)
 	}
 	return nil

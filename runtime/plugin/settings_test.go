@@ -83,6 +83,7 @@ func TestSettingsAreReadWhileThePluginRuns(t *testing.T) {
 	p.Setting(plugin.Setting{Name: "on", Default: "true", Check: plugin.Switch})
 	p.Setting(plugin.Setting{Name: "words", Default: "a, ,b", Check: plugin.Parts(1, 3)})
 	p.Setting(plugin.Setting{Name: "kind", Default: "x", Check: plugin.OneOf("x", "y")})
+	p.Setting(plugin.Setting{Name: "variable", Check: plugin.OneOf("KEY"), Hidden: true})
 	p.Command(command("show"), func(_ context.Context, c *plugin.Call) (plugin.Reply, error) {
 		s := c.Settings()
 		return plugin.Text("%d %v %v %q %s", s.Int("count"), s.Duration("pause"), s.Bool("on"), s.List("words"),
@@ -108,6 +109,7 @@ func TestSettingsAreReadWhileThePluginRuns(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"count": "10", "pause": "soon", "on": "yes", "words": ",", "kind": "z", "other": "1",
+		"variable": "hunter2",
 	} {
 		write(t, filepath.Join(dir, name), value)
 	}
@@ -118,12 +120,16 @@ func TestSettingsAreReadWhileThePluginRuns(t *testing.T) {
 	}
 	for _, want := range []string{
 		`count: "10", expected a whole number from 1 to 9`, `on: "yes", expected true or false`, `kind: "z", expected one`,
-		`other: no such setting, expected one of count, pause, on, words, kind`, `pause: "soon", expected a duration`,
-		`words: ",", 0 parts between commas, expected 1 to 3`,
+		`other: no such setting, expected one of count, pause, on, words, kind, variable`,
+		`pause: "soon", expected a duration`,
+		`words: ",", 0 parts between commas, expected 1 to 3`, `variable: expected one of KEY`,
 	} {
 		if !strings.Contains(check.Message, want) {
 			t.Errorf("%q is not in %q", want, check.Message)
 		}
+	}
+	if strings.Contains(check.Message, "hunter2") {
+		t.Errorf("a hidden value is shown: %s", check.Message)
 	}
 }
 

@@ -80,3 +80,29 @@ func TestBuiltinPluginsAreGrantedTheEventsThatTheyUse(t *testing.T) {
 		}
 	}
 }
+
+// Somebody who writes a key or the URL of a webhook in the place of its variable's name must not find it in a log, in
+// the state of the RoseyBot, or in an archive.
+func TestWrongValuesThatMayBeSecretAreNotShown(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, name := range builtin.Names() {
+		p, exists := builtin.New(name)
+		if !exists {
+			t.Fatalf("there is no %s", name)
+		}
+		for _, setting := range p.Settings() {
+			if !strings.Contains(setting.Help, "environment variable") && !strings.Contains(setting.Help, "in YAML") &&
+				!strings.HasPrefix(setting.Help, "The URL of") {
+				continue
+			}
+			found++
+			if !setting.Hidden {
+				t.Errorf("%s: a wrong value of %s is shown", name, setting.Name)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("%d settings are looked at, expected endpoint, keyVariable, webhook and command.*", found)
+	}
+}

@@ -76,7 +76,7 @@ type posted struct {
 
 func declareWebhook(p *plugin.Plugin, getenv func(string) string) {
 	p.Setting(plugin.Setting{
-		Name: webhookName,
+		Name: webhookName, Hidden: true,
 		Help: "The environment variable with the URL to which what plays is posted. It begins with " + VariablePrefix + ".",
 		Check: func(value string) error {
 			if value != "" && !plugin.IsVariable(value, VariablePrefix) {

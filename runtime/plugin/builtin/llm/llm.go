@@ -95,12 +95,13 @@ func newPlugin(getenv func(string) string) *plugin.Plugin {
 
 func declareEndpoint(p *plugin.Plugin) {
 	p.Setting(plugin.Setting{
-		Name: endpoint, Check: checkEndpoint,
+		Name: endpoint, Check: checkEndpoint, Hidden: true,
 		Help: "The URL of the API, up to and without /chat/completions, such as http://localhost:11434/v1.",
 	})
 	p.Setting(plugin.Setting{Name: model, Help: "The name of the model there.", Check: checkModel})
 	p.Setting(plugin.Setting{
-		Name: keyVariable, Default: VariablePrefix + "KEY", Help: "The environment variable with the key of the API.",
+		Name: keyVariable, Default: VariablePrefix + "KEY", Hidden: true,
+		Help: "The environment variable with the key of the API.",
 		Check: func(value string) error {
 			if !plugin.IsVariable(value, VariablePrefix) {
 				return errors.New("expected a name that begins with " + VariablePrefix + ", in upper case")

@@ -182,8 +182,7 @@ const VariablePrefix = "PLUGIN_HTTP_"
 func (d *definition) checkVariables() error {
 	for _, name := range d.variables() {
 		if !plugin.IsVariable(name, VariablePrefix) {
-			return fmt.Errorf("{env:%s}: expected a name that begins with %s, in upper case", plugin.Cut(name, 40),
-				VariablePrefix)
+			return fmt.Errorf("{env:NAME}: expected a NAME that begins with %s, in upper case", VariablePrefix)
 		}
 	}
 	if variable.MatchString(d.Answer) {

@@ -53,7 +53,7 @@ func New() *plugin.Plugin { return newPlugin(os.Getenv) }
 func newPlugin(getenv func(string) string) *plugin.Plugin {
 	p := plugin.New("http", Version)
 	p.Setting(plugin.Setting{
-		Name: commands, Help: "A command, in YAML: what follows the dot is its name.",
+		Name: commands, Hidden: true, Help: "A command, in YAML: what follows the dot is its name.",
 		Check: func(value string) error {
 			_, err := parse(value)
 			return err
