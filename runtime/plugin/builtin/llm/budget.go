@@ -34,7 +34,7 @@ const (
 type counter int
 
 const (
-	inMinute counter = iota // answers; of what was not answered too
+	inMinute counter = iota // questions to the model; those that it did not answer too
 	answers
 	tokens
 )
@@ -117,7 +117,7 @@ func reserve(ctx context.Context, c *plugin.Channel, said line, estimate int64) 
 		}
 		r.taken = append(r.taken, one)
 		if one.isOver(sum, amount) {
-			if err := r.correct(ctx, c, new(int64)); err != nil {
+			if err := r.giveBack(ctx, c); err != nil {
 				return reservation{}, err
 			}
 			return reservation{}, overBudget{one.refusal, one.key, one.lasts}
@@ -140,21 +140,38 @@ func (r reservation) correct(ctx context.Context, c *plugin.Channel, used *int64
 	if used == nil || *used == r.tokens {
 		return nil
 	}
-	// It is done even if who asked has gone.
+	return r.change(ctx, c, func(counted counter) int64 {
+		switch {
+		case counted == tokens:
+			return *used - r.tokens
+		case counted == answers && *used == 0:
+			return -1
+		}
+		return 0
+	})
+}
+
+// giveBack gives back everything that was taken, because nothing is asked. That is so for the minute too: it is
+// everybody's, and those who have used up their share would otherwise use up that as well.
+func (r reservation) giveBack(ctx context.Context, c *plugin.Channel) error {
+	return r.change(ctx, c, func(counted counter) int64 {
+		if counted == tokens {
+			return -r.tokens
+		}
+		return -1
+	})
+}
+
+// change adds to the budgets from which something was taken, even if who asked has gone.
+func (r reservation) change(ctx context.Context, c *plugin.Channel, by func(counter) int64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), correctTimeout)
 	defer cancel()
 	for _, one := range r.taken {
-		by := int64(0)
-		switch {
-		case one.counted == tokens:
-			by = *used - r.tokens
-		case one.counted == answers && *used == 0:
-			by = -1
-		}
-		if by == 0 {
+		amount := by(one.counted)
+		if amount == 0 {
 			continue
 		}
-		if _, err := c.KV().Add(ctx, one.key, by, plugin.Expires(one.lasts)); err != nil {
+		if _, err := c.KV().Add(ctx, one.key, amount, plugin.Expires(one.lasts)); err != nil {
 			return fmt.Errorf("counting what was used: %w", err)
 		}
 	}

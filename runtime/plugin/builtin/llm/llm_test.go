@@ -490,6 +490,28 @@ func TestNobodyUsesTheBudgetsAlone(t *testing.T) {
 	bob.Says("!ai x").Expects("^I have answered bob as much")
 }
 
+// Who has used up their share asks in vain, and the channel's minute is not theirs to use up.
+func TestWhoHasUsedUpTheirShareKeepsNobodyElseWaiting(t *testing.T) {
+	t.Parallel()
+	api := serve(t, streams("Yes.", 100))
+	room := api.open(t, plugintest.Setting("perMinute", "6"), plugintest.Setting("perDay", "10"),
+		plugintest.Setting("personShare", "10"), plugintest.Setting("guestShare", "10"), plugintest.Setting("cooldown", "0s"))
+	alice := room.As("alice", plugin.Registered)
+	alice.Says("!ai x").Expects("^alice: Yes\\.$")
+	for range 10 {
+		alice.Says("!ai x").Expects("^I have answered alice as much as I may today")
+	}
+	guest := room.As("guest", plugin.Guest)
+	guest.Says("!ai x").Expects("^guest: Yes\\.$")
+	for range 10 {
+		guest.Says("!ai x").Expects("^I have answered guests as much as I may today")
+	}
+	for _, other := range []string{"bob", "carol", "dave", "erin"} {
+		room.As(other, plugin.Registered).Says("!ai x").Expects("^" + other + ": Yes\\.$")
+	}
+	room.As("frank", plugin.Registered).Says("!ai x").Expects("^I answer too much at once")
+}
+
 // What is not counted could be asked without end.
 func TestWithoutADatabaseNothingIsAsked(t *testing.T) {
 	t.Parallel()

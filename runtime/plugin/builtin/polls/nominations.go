@@ -3,7 +3,6 @@ package polls
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,20 +76,14 @@ func (v *votes) declareNominations(p *plugin.Plugin) {
 
 // nominations returns all nominations, the oldest first.
 func nominations(ctx context.Context, c *plugin.Channel) (all []nomination, err error) {
-	for entry, err := range c.KV().List(ctx, nominationKeys) {
-		var one nomination
-		if err == nil {
-			err = entry.Decode(&one)
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
+	stored, err := plugin.All[nomination](ctx, c.KV(), nominationKeys)
+	for _, one := range stored {
+		all = append(all, one.Value)
 	}
 	slices.SortStableFunc(all, func(a, b nomination) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.By, b.By))
 	})
-	return all, nil
+	return all, err
 }
 
 func (v *votes) nominate(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
@@ -136,12 +129,12 @@ func (v *votes) addNomination(
 	if err := one.fits(all, most); err != nil {
 		return 0, plugin.UsageError(err)
 	}
-	_, err = c.KV().SetIf(ctx, key(one.By), one, 0, plugin.Expires(nominationKept))
-	switch _, conflict := errors.AsType[*plugin.ConflictError](err); {
-	case conflict:
-		return 0, plugin.Usage("you have nominated a film already: withdraw it first")
+	created, err := c.KV().Create(ctx, key(one.By), one, plugin.Expires(nominationKept))
+	switch {
 	case err != nil:
 		return 0, err
+	case !created:
+		return 0, plugin.Usage("you have nominated a film already: withdraw it first")
 	}
 	return len(all) + 1, nil
 }

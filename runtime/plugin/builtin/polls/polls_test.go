@@ -357,9 +357,9 @@ func TestAPollWithoutAVoteStaysOpenForNobody(t *testing.T) {
 	opens := room.HoldBack("act.poll.open")
 	answer := answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
 	opens.Await(1)
-	room.DenyOnce("state.poll", "away")
+	room.DenyOnce("kv.set", "away")
 	opens.Release()
-	if one := <-answer; !strings.Contains(one.Wrong, "away") {
+	if one := <-answer; !strings.Contains(one.Failed, "away") {
 		t.Errorf("answered %+v", one)
 	}
 	if room.Poll().Open {
@@ -369,7 +369,7 @@ func TestAPollWithoutAVoteStaysOpenForNobody(t *testing.T) {
 	opens = room.HoldBack("act.poll.open")
 	answer = answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
 	opens.Await(1)
-	room.DenyOnce("state.poll", "away")
+	room.DenyOnce("kv.set", "away")
 	room.Refuse(plugin.PollClose, "not permitted")
 	opens.Release()
 	if one := <-answer; !strings.Contains(one.Wrong, "the poll is open, but its votes do not count") {
@@ -378,6 +378,25 @@ func TestAPollWithoutAVoteStaysOpenForNobody(t *testing.T) {
 	room.Allow("act.poll.close")
 	mod.Says("!endpoll").Expects("Film of alice")
 	mod.Says("!moviepoll").Expects("^Vote")
+}
+
+// Where the bot does not say which poll it has opened, the one that is open may be that of somebody else.
+func TestAVoteThatCannotBeginClosesNoPollOfOthers(t *testing.T) {
+	t.Parallel()
+	room := nominated(t, "alice", "bob")
+	mod := room.As("mod", plugin.Moderator)
+	opens := room.HoldBack("act.poll.open")
+	answer := answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
+	opens.Await(1)
+	room.OpenPoll("mod", "Pizza?", "yes", "no")
+	room.DenyOnce("state.poll", "away")
+	opens.Release()
+	if one := <-answer; !strings.Contains(one.Wrong, "the poll is open, but its votes do not count") {
+		t.Errorf("answered %+v", one)
+	}
+	if now := room.Poll(); !now.Open || now.Title != "Pizza?" {
+		t.Errorf("the poll is %+v, want the other one, open", now)
+	}
 }
 
 func TestATieIsDrawn(t *testing.T) {

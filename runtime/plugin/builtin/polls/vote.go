@@ -164,12 +164,17 @@ func (v *votes) readAgain() {
 var errReplaced = plugin.Usage("somebody else has opened a poll meanwhile")
 
 // closeAgain closes the poll that was opened just now for a vote that cannot begin, and returns what the moderator is
-// told. The call may be over, so it is not because of the call. opened is the poll's Opened; 0: it is not known.
+// told. The call may be over, so it is not because of the call. opened is the poll's Opened. 0: it is not known, and
+// the poll stays open, because the one that is open may be somebody else's by now.
 func (v *votes) closeAgain(ctx context.Context, opened int64, why error) error {
 	if errors.Is(why, errReplaced) {
 		return why
 	}
-	if err := v.self.Act(context.WithoutCancel(ctx), plugin.PollClose, plugin.Action{Opened: opened}); err != nil {
+	err := errors.New("it is not known which poll it is")
+	if opened != 0 {
+		err = v.self.Act(context.WithoutCancel(ctx), plugin.PollClose, plugin.Action{Opened: opened})
+	}
+	if err != nil {
 		v.self.Log().WarnContext(ctx, "a poll was opened for a vote that could not begin", "error", errors.Join(why, err))
 		return plugin.Usage("the poll is open, but its votes do not count, and I cannot close it: close it first")
 	}
