@@ -75,10 +75,10 @@ func stateInHost(in statusInput, plugin *v1alpha1.Plugin, pods *metav1.Condition
 	report, isReady := in.reports[pod.Name].report, pods.Status == metav1.ConditionTrue
 	own, found := findPlugin(report, string(plugin.Name))
 	switch {
-	case !found || !isReady && pods.Message != report.Message:
+	case !found || !isReady && pods.Reason != string(report.Reason): // Kubernetes knows another cause
 		return nil
 	case !own.OK:
-		return conditionFalse(string(own.Reason), own.Message)
+		return conditionFalse(translateReason(in, manifests.Plugins, own.Reason, own.Message))
 	case isReady:
 		return nil
 	}

@@ -347,6 +347,33 @@ func TestABuiltinPluginThatFailsFailsAlone(t *testing.T) {
 	})
 }
 
+// The operator says more about some causes than the host does, and that must not be told of a plugin that works.
+func TestABuiltinPluginWithoutCredentialsFailsAlone(t *testing.T) {
+	bot := newPluggedBot("fun")
+	pod := corev1.Pod{Status: runningPod("127.0.0.1", false)}
+	pod.Name = "host"
+	report := notReady(manifests.Plugins, status.PluginsCheck, status.ReasonNATSCredentialsAbsent, "plugin dice: no file")
+	report.Plugins = []status.PluginReport{
+		{Name: "dice", Reason: status.ReasonNATSCredentialsAbsent, Message: "no file"},
+		{Name: "trivia", OK: true, Reason: status.ReasonReady},
+	}
+	in := statusInput{bot: bot, observed: newObserved(), reports: map[string]probeResult{"host": {report: report}}}
+	in.observed.pods[manifests.Plugins] = []corev1.Pod{pod}
+	pods := causeOfComponent(in, manifests.Plugins)
+	failed := stateInHost(in, &v1alpha1.Plugin{Name: "dice", Builtin: "dice"}, pods)
+	if failed == nil || failed.Status != metav1.ConditionFalse || !strings.HasPrefix(failed.Message, "Secret host-nats ") {
+		t.Errorf("the plugin that fails is %+v, want one that names the Secret", failed)
+	}
+	works := stateInHost(in, &v1alpha1.Plugin{Name: "trivia", Builtin: "trivia"}, pods)
+	if works == nil || works.Status != metav1.ConditionTrue {
+		t.Errorf("the plugin that works is %+v", works)
+	}
+	crashes := conditionFalse(v1alpha1.ReasonCrashLoop, report.Message)
+	if own := stateInHost(in, &v1alpha1.Plugin{Name: "trivia", Builtin: "trivia"}, crashes); own != nil {
+		t.Errorf("of pods that crash, the plugin is %+v", own)
+	}
+}
+
 // askAgain makes the operator forget what a pod has reported, so that it is asked before a minute has passed.
 func askAgain(t *testing.T, bot *v1alpha1.RoseyBot) {
 	t.Helper()
