@@ -45,7 +45,7 @@ func newRunner(t *testing.T, host string) *runner {
 	if err := os.Remove(directory + "/hack"); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"hack/cluster", "hack/cytube"} {
+	for _, path := range []string{"hack/cluster", "hack/cytube", "hack/lib"} {
 		if err := os.MkdirAll(directory+"/hack", 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -94,6 +94,22 @@ func (r *runner) run(t *testing.T, j job) string {
 		t.Errorf("a token is on a command line:\n%s", calls)
 	}
 	return string(calls)
+}
+
+// Whoever can push a tag must not get commands executed by its name, which make and shells read.
+func TestATagThatIsNoVersionIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, "registry.example")
+	for _, tag := range []string{"v1$(shell id)", "v1.0.0;id", "v1.0", "v01.0.0", "v1.0.0 ", "1.0.0", "v1.0.0\nid"} {
+		command := exec.CommandContext(t.Context(), r.directory+"/hack/ci/build")
+		command.Env = append(slices.Clone(r.environment), "GITHUB_REF_NAME="+tag)
+		if output, err := command.CombinedOutput(); err == nil || !strings.Contains(string(output), "expected ") {
+			t.Errorf("%q: %v, want an error that says what is expected\n%s", tag, err, output)
+		}
+	}
+	if calls, err := os.ReadFile(r.calls); err != nil || len(calls) > 0 {
+		t.Errorf("called: %s, %v", calls, err)
+	}
 }
 
 // The scripts of all jobs run, in the order of a release. Images and chart arrive in a registry; nothing else leaves
