@@ -30,7 +30,7 @@ const (
 	exitUsage   = 2 // the command line is invalid
 )
 
-// version is set by the linker: -ldflags "-X main.version=v1.2.3".
+// version is set by the linker: -ldflags "-X main.version=1.2.3".
 var version string
 
 func main() {

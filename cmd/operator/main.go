@@ -26,7 +26,7 @@ import (
 	"rosey.dev/rosey/runtime/telemetry"
 )
 
-// version is set when a release is built: -ldflags "-X main.version=v1.2.3".
+// version is set when a release is built: -ldflags "-X main.version=1.2.3".
 var version string
 
 func main() {

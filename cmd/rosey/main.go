@@ -32,7 +32,7 @@ const (
 	exitUsage   = 2 // the command line or the configuration is invalid
 )
 
-// version is set by the linker: -ldflags "-X main.version=v1.2.3".
+// version is set by the linker: -ldflags "-X main.version=1.2.3".
 var version string
 
 func buildVersion() string { return status.BuildVersion(version) }
