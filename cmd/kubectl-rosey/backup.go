@@ -91,21 +91,8 @@ func (a *app) backUp(ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyB
 	if file == "-" {
 		return a.rosey(ctx, cluster, at, a.raw, line)
 	}
-	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
-		return failedf("%s exists already, and is not overwritten", file)
-	}
-	partial := file + ".part"
-	size, err := writeNew(partial, func(out io.Writer) error { return a.rosey(ctx, cluster, at, out, line) })
-	if err == nil {
-		err = checkSQLite(partial)
-	}
-	if err == nil {
-		err = os.Rename(partial, file)
-	}
+	size, err := writeWhole(file, func(out io.Writer) error { return a.rosey(ctx, cluster, at, out, line) }, checkSQLite)
 	if err != nil {
-		if removed := os.Remove(partial); removed != nil && !errors.Is(removed, os.ErrNotExist) {
-			err = errors.Join(err, removed)
-		}
 		return asFailure(err)
 	}
 	_, err = fmt.Fprintf(a.out, "copied the database of %s to %s, %d bytes\n", bot.Name, file, size)
@@ -120,7 +107,56 @@ func asFailure(err error) error {
 	return failed(err)
 }
 
-// writeNew writes a file for its owner alone, and returns its size in bytes.
+// writeWhole writes a file that appears under its name only when it is complete and check finds nothing wrong. Until
+// then it is FILE.part. No file that is there already is replaced or removed.
+func writeWhole(file string, write func(io.Writer) error, check func(path string) error) (size int64, err error) {
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		return 0, existsAlready(file)
+	}
+	partial := file + ".part"
+	size, err = writeNew(partial, write)
+	if errors.Is(err, os.ErrExist) {
+		return 0, fmt.Errorf("%s is there, of another backup that still runs or was cut off; if none runs, remove it", partial)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err = check(partial); err == nil {
+		err = renameToNew(partial, file)
+	}
+	if err != nil {
+		return 0, errors.Join(err, removeOwn(partial))
+	}
+	return size, nil
+}
+
+func existsAlready(file string) error { return fmt.Errorf("%s exists already, and is not overwritten", file) }
+
+// renameToNew gives a file another name, unless something has that name: a rename would replace it, a link does not.
+func renameToNew(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil {
+		return removeOwn(from)
+	}
+	if _, found := os.Lstat(to); !errors.Is(found, os.ErrNotExist) {
+		return existsAlready(to)
+	}
+	if err := os.Rename(from, to); err != nil { // the file system may have no links
+		return fmt.Errorf("naming the file: %w", err)
+	}
+	return nil
+}
+
+// removeOwn removes a file that this command has made.
+func removeOwn(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("removing %s: %w", path, err)
+	}
+	return nil
+}
+
+// writeNew writes a file for its owner alone, and returns its size in bytes. If it fails, it leaves no file. If there is
+// a file already, it leaves that as it is.
 func writeNew(path string, write func(io.Writer) error) (size int64, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -132,7 +168,7 @@ func writeNew(path string, write func(io.Writer) error) (size int64, err error) 
 	}
 	info, statErr := file.Stat()
 	if err = errors.Join(err, statErr, file.Close()); err != nil {
-		return 0, err
+		return 0, errors.Join(err, removeOwn(path))
 	}
 	return info.Size(), nil
 }

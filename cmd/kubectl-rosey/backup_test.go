@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func writeText(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expectFiles checks that a folder has exactly the files of these names and contents.
+func expectFiles(t *testing.T, folder string, want map[string]string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		text, err := os.ReadFile(filepath.Join(folder, entry.Name()))
+		if wanted, ok := want[entry.Name()]; err != nil || !ok || string(text) != wanted {
+			t.Errorf("%s is there with %q (%v), want %q", entry.Name(), text, err, wanted)
+		}
+	}
+	if len(entries) != len(want) {
+		t.Errorf("%d files, want %v", len(entries), want)
+	}
+}
+
+// A backup neither replaces nor removes a file that it has not made, even one that appears while it copies, and leaves
+// none of its own if it fails.
+func TestBackupLeavesFilesOfOthers(t *testing.T) {
+	t.Parallel()
+	const text, other = sqliteHeader + "rows", "of somebody else"
+	good := func(out io.Writer) error {
+		_, err := io.WriteString(out, text)
+		return err
+	}
+	for name, test := range map[string]struct {
+		before map[string]string
+		write  func(folder string) func(io.Writer) error
+		want   string
+		after  map[string]string
+	}{
+		"nothing there": {
+			write: func(string) func(io.Writer) error { return good },
+			after: map[string]string{"a.db": text},
+		},
+		"the file": {
+			before: map[string]string{"a.db": other},
+			write:  func(string) func(io.Writer) error { return good },
+			want:   "a.db exists already", after: map[string]string{"a.db": other},
+		},
+		"the partial file": {
+			before: map[string]string{"a.db.part": other},
+			write:  func(string) func(io.Writer) error { return good },
+			want:   "a.db.part is there", after: map[string]string{"a.db.part": other},
+		},
+		"the file appears meanwhile": {
+			write: func(folder string) func(io.Writer) error {
+				return func(out io.Writer) error {
+					return errors.Join(good(out), os.WriteFile(filepath.Join(folder, "a.db"), []byte(other), 0o600))
+				}
+			},
+			want: "a.db exists already", after: map[string]string{"a.db": other},
+		},
+		"no database": {
+			write: func(string) func(io.Writer) error {
+				return func(out io.Writer) error { _, err := io.WriteString(out, "an error page"); return err }
+			},
+			want: "is no SQLite database",
+		},
+		"the copy fails": {
+			write: func(string) func(io.Writer) error {
+				return func(out io.Writer) error { return errors.Join(good(out), errors.New("cut off")) }
+			},
+			want: "cut off",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			for name, text := range test.before {
+				writeText(t, filepath.Join(folder, name), text)
+			}
+			size, err := writeWhole(filepath.Join(folder, "a.db"), test.write(folder), checkSQLite)
+			if test.want == "" && (err != nil || size != int64(len(text))) {
+				t.Errorf("%d bytes, %v", size, err)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+			expectFiles(t, folder, test.after)
+		})
+	}
+}
