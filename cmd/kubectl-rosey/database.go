@@ -60,5 +60,17 @@ func newDeadChangeCommand(app *app, verb, short string) *cobra.Command {
 			return fmt.Sprintf("%s of the database of %s are deleted for good.", which, arguments[0])
 		}
 	}
-	return change.command(app)
+	command := change.command(app)
+	named := command.Args
+	command.Args = func(command *cobra.Command, arguments []string) error {
+		if err := named(command, arguments); err != nil {
+			return err
+		}
+		all, err := command.Flags().GetBool("all")
+		if err == nil && all == (len(arguments) > 1) { // checked here too, since drop asks before rosey sees them
+			err = errors.New("expected, after the NAME of a RoseyBot, IDs as dead list shows them, or --all")
+		}
+		return err
+	}
+	return command
 }

@@ -65,9 +65,6 @@ func (c *cluster) natsPlace(ctx context.Context, bot *v1alpha1.RoseyBot) (place,
 	if pod := findPod(pods, status.BotComponent); pod != nil {
 		return placeOf(pod, config.BotFile, "--role", "bot"), nil
 	}
-	if pod := findPod(pods, status.DatabaseComponent); pod != nil {
-		return placeOf(pod, config.DatabaseFile), nil
-	}
 	return place{}, noPod(bot, "the bot")
 }
 

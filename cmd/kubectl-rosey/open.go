@@ -113,17 +113,15 @@ func (c *cluster) findPage(
 
 // openBrowser opens an address in the browser of the desktop.
 func openBrowser(ctx context.Context, address string) error {
-	command := map[string][]string{
-		"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"},
-	}[runtime.GOOS]
-	if command == nil {
-		command = []string{"xdg-open"}
+	command := "xdg-open"
+	if runtime.GOOS == "darwin" {
+		command = "open"
 	}
 	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
 	//nolint:gosec // the program is one of those above, and the address begins with http
-	if err := exec.CommandContext(ctx, command[0], append(command[1:], address)...).Run(); err != nil {
-		return fmt.Errorf("%s: %w", command[0], err)
+	if err := exec.CommandContext(ctx, command, address).Run(); err != nil {
+		return fmt.Errorf("%s: %w", command, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // sqliteFile writes a file that begins as an SQLite database does.
@@ -65,14 +66,28 @@ func TestRestoreIsRefusedBeforeAnythingChanges(t *testing.T) {
 	}
 }
 
+// What is refused in any case is not asked for.
+func TestDeadLettersAreNamedBeforeAnythingIsAsked(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range []string{"drop NAME", "drop NAME 7 --all", "retry NAME", "drop --all"} {
+		code, _, stderr := call(t, append([]string{"dead"}, strings.Fields(arguments)...)...)
+		if code != exitUsage || !strings.Contains(stderr, "expected") || strings.Contains(stderr, "Type yes") {
+			t.Errorf("%s: exit code %d, %s", arguments, code, stderr)
+		}
+	}
+}
+
 func TestCommandsInPodsSayWhatIsMissing(t *testing.T) {
 	needServer(t)
 	direct := newBot("direct")
 	direct.Spec.Mode, direct.Spec.NATS = v1alpha1.ModeDirect, nil
-	create(t, direct, newBot("podless"))
+	create(t, direct, newBot("podless"), newBot("botless"))
+	createPod(t, "botless", "botless-db-1", status.DatabaseComponent)
 	for _, test := range []struct{ arguments, want string }{
 		{"say direct hello", "has mode Direct, and so no NATS"},
 		{"say podless hello", "no pod of the bot runs: RoseyBot podless is NotObserved"},
+		// The database's NATS user may not do what the bot's may.
+		{"say botless hello", "no pod of the bot runs: RoseyBot botless is NotObserved"},
 		{"show podless", "no pod of its database runs"},
 		{"open podless", "has no web page (spec.web.enabled)"},
 		{"logs podless", "has no pods"},

@@ -82,7 +82,7 @@ func Of(deployment Object, command []string, options Options) (job Object, err e
 		name = deployment.Metadata.Name + "-" + commandName(command)
 	}
 	if len(name) > maxJobName {
-		return job, fmt.Errorf("--name: %q has %d characters, expected at most %d", name, len(name), maxJobName)
+		return job, fmt.Errorf("the name of the Job, %q, has %d characters, expected at most %d", name, len(name), maxJobName)
 	}
 	labels := map[string]string{
 		"app.kubernetes.io/name":      "rosey",
