@@ -116,7 +116,7 @@ func writeWhole(file string, write func(io.Writer) error, check func(path string
 	partial := file + ".part"
 	size, err = writeNew(partial, write)
 	if errors.Is(err, os.ErrExist) {
-		return 0, fmt.Errorf("%s is there, of another backup that still runs or was cut off; if none runs, remove it", partial)
+		return 0, fmt.Errorf("%s is there, of a backup that still runs or was cut off; if none runs, remove it", partial)
 	}
 	if err != nil {
 		return 0, err
@@ -130,7 +130,9 @@ func writeWhole(file string, write func(io.Writer) error, check func(path string
 	return size, nil
 }
 
-func existsAlready(file string) error { return fmt.Errorf("%s exists already, and is not overwritten", file) }
+func existsAlready(file string) error {
+	return fmt.Errorf("%s exists already, and is not overwritten", file)
+}
 
 // renameToNew gives a file another name, unless something has that name: a rename would replace it, a link does not.
 func renameToNew(from, to string) error {
@@ -155,8 +157,8 @@ func removeOwn(path string) error {
 	return nil
 }
 
-// writeNew writes a file for its owner alone, and returns its size in bytes. If it fails, it leaves no file. If there is
-// a file already, it leaves that as it is.
+// writeNew writes a file for its owner alone, and returns its size in bytes. If it fails, it leaves no file, but for
+// one that was there already.
 func writeNew(path string, write func(io.Writer) error) (size int64, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
