@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
@@ -14,29 +19,86 @@ import (
 // leftOut is written in the place of what may be secret.
 const leftOut = "(left out)"
 
-// censor leaves out what may be secret: of objects, the values of environment variables, the settings of plugins, and
-// copies of the spec. What people have written into a spec, it leaves out of every text too.
+// censor leaves out what may be secret: of objects, the values of environment variables, the settings of plugins, the
+// ends of logs that are not Rosey's, and copies of the spec. What people have written into a spec, it leaves out of
+// every text too.
 type censor struct {
-	// values are those of a spec that were left out, if they are long enough to be found elsewhere without harm.
+	// foreignLogs says that the logs of containers that are not Rosey's may be shown.
+	foreignLogs bool
+	// values are those of a spec that were left out, as they may be written, if they are long enough to be found elsewhere
+	// without harm.
 	values map[string]bool
+	// replacer replaces values. Nil: they have changed since.
+	replacer *strings.Replacer
 }
 
-// minSecret is the length, in bytes, of a value that is looked for in other texts. A shorter one, such as "true", would
-// be found in words.
-const minSecret = 8
+const (
+	// minSecret is the length, in bytes, of a value that is looked for in other texts. A shorter one, such as "true",
+	// would be found in words.
+	minSecret = 8
+	// shownOfSetting is how much of a wrong setting the runtime shows, in UTF-16 code units.
+	shownOfSetting = 40
+)
 
-// credentials are those in an address: the user and the password before the @.
-var credentials = regexp.MustCompile(`(://)[^/\s"'@]*:[^/\s"'@]*@`)
+var (
+	// credentials are those in an address: what is before the last @ of its host. A password may have another @.
+	credentials = regexp.MustCompile(`(://)[^/\s"']+@`)
+	// lastLine is the last line of a log that is not Rosey's, where the operator describes a crash.
+	lastLine = regexp.MustCompile(
+		`((?:plugin|container) [^ ]+ (?:in the pod of the [^:]*)?exited with code \d+(?: \(OOMKilled[^)]*\))?: ).*`)
+)
 
-func newCensor() *censor { return &censor{values: map[string]bool{}} }
+func newCensor(foreignLogs bool) *censor {
+	return &censor{foreignLogs: foreignLogs, values: map[string]bool{}}
+}
 
 // remember returns what is written in the place of a value.
 func (c *censor) remember(value any) string {
 	text := fmt.Sprint(value)
-	if len(text) >= minSecret {
-		c.values[text] = true
+	parts := append(strings.Split(text, "\n"), text, beginning(text), strings.Join(strings.Fields(text), " "))
+	if address := credentials.FindStringIndex(text); address != nil && strings.Contains(text, "?") {
+		parts = append(parts, text[address[1]:]) // errors of HTTP show it with other credentials
 	}
+	for _, part := range parts {
+		for _, written := range writings(strings.TrimSpace(part)) {
+			if len(part) >= minSecret && len(written) >= minSecret {
+				c.values[written] = true
+			}
+		}
+	}
+	c.replacer = nil
 	return leftOut
+}
+
+// beginning returns what the runtime shows of a long setting in front of "…".
+func beginning(text string) string {
+	units := utf16.Encode([]rune(text))
+	if len(units) <= shownOfSetting {
+		return text
+	}
+	return strings.TrimRight(string(utf16.Decode(units[:shownOfSetting-1])), " \uFFFD")
+}
+
+// writings returns a text as logs, errors and JSON may have it.
+func writings(text string) []string {
+	quoted := inQuotes(strconv.Quote(text))
+	return []string{
+		text, status.Printable(text), quoted, asJSON(text, false), asJSON(text, true), asJSON(quoted, false),
+		asJSON(quoted, true),
+	}
+}
+
+func inQuotes(text string) string { return text[1 : len(text)-1] }
+
+// asJSON returns what JSON has between the quotes for a text. With forHTML, <, > and & are escaped too.
+func asJSON(text string, forHTML bool) string {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(forHTML)
+	if encoder.Encode(text) != nil {
+		return text
+	}
+	return inQuotes(strings.TrimSpace(encoded.String()))
 }
 
 // object changes an object of Kubernetes, or a list of them, as decoded from JSON.
@@ -64,8 +126,10 @@ func (c *censor) fields(fields map[string]any) {
 			c.eachField(value, "value", forget)
 		case "pinned":
 			c.eachField(value, "content", forget)
-		case "containers", "initContainers":
+		case "containers", "initContainers", "ephemeralContainers":
 			c.containers(value)
+		case "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses":
+			c.statuses(value)
 		case "plugins":
 			c.plugins(value)
 		case "data", "binaryData":
@@ -77,10 +141,13 @@ func (c *censor) fields(fields map[string]any) {
 	}
 }
 
-// annotations leaves out the copy of the object that `kubectl apply` makes.
+// annotations leaves out the copies of the object that tools make: `kubectl apply`, kapp and others.
 func (c *censor) annotations(value any) {
-	if annotations, ok := value.(map[string]any); ok {
-		delete(annotations, "kubectl.kubernetes.io/last-applied-configuration")
+	annotations, _ := value.(map[string]any)
+	for name, content := range annotations {
+		if text, _ := content.(string); strings.HasPrefix(strings.TrimSpace(text), "{") {
+			annotations[name] = leftOut
+		}
 	}
 }
 
@@ -116,16 +183,38 @@ var ownContainers = []string{
 	string(status.PluginsComponent),
 }
 
-// containers leaves out the command lines of containers that others have added.
+// isForeign reports whether a container is not Rosey's: that of a plugin with an image, or one that others have added.
+func isForeign(container string) bool { return !slices.Contains(ownContainers, container) }
+
+// containers leaves out what containers that are not Rosey's run, and what they are asked and told.
 func (c *censor) containers(list any) {
 	containers, _ := list.([]any)
 	for _, container := range containers {
 		fields, _ := container.(map[string]any)
-		if name, _ := fields["name"].(string); !slices.Contains(ownContainers, name) {
-			for _, key := range []string{"command", "args"} {
-				if _, isThere := fields[key]; isThere {
-					fields[key] = leftOut
-				}
+		if name, _ := fields["name"].(string); !isForeign(name) {
+			continue
+		}
+		for _, key := range []string{"command", "args", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe"} {
+			if _, isThere := fields[key]; isThere {
+				fields[key] = leftOut
+			}
+		}
+	}
+}
+
+// statuses leaves out why containers that are not Rosey's have ended: it is the end of their logs.
+func (c *censor) statuses(list any) {
+	containers, _ := list.([]any)
+	for _, container := range containers {
+		fields, _ := container.(map[string]any)
+		if name, _ := fields["name"].(string); !isForeign(name) || c.foreignLogs {
+			continue
+		}
+		for _, key := range []string{"state", "lastState"} {
+			state, _ := fields[key].(map[string]any)
+			ended, _ := state["terminated"].(map[string]any)
+			if _, isThere := ended["message"]; isThere {
+				ended["message"] = leftOut
 			}
 		}
 	}
@@ -147,36 +236,44 @@ func (c *censor) data(value any) {
 	}
 }
 
-// text leaves out of a text the passwords in addresses, and what was left out before.
-func (c *censor) text(text string) string { return c.replacer().Replace(withoutCredentials(text)) }
-
-func withoutCredentials(text string) string {
-	return credentials.ReplaceAllString(text, "${1}"+leftOut+"@")
+// texts applies text to every text of an object, which is changed. In YAML, a line may be broken within a value.
+func (c *censor) texts(object any) any {
+	switch content := object.(type) {
+	case string:
+		return c.text(content)
+	case []any:
+		for i, element := range content {
+			content[i] = c.texts(element)
+		}
+	case map[string]any:
+		for name, value := range content {
+			content[name] = c.texts(value)
+		}
+	}
+	return object
 }
 
-// replacer replaces what was left out. Of two values of which one is in the other, the longer one is replaced.
-func (c *censor) replacer() *strings.Replacer {
-	values := make([]string, 0, len(c.values))
-	for value := range c.values {
-		values = append(values, value)
+// text leaves out of a text what was left out before, then the passwords in addresses: without them, a value that has
+// such an address would not be found.
+func (c *censor) text(text string) string {
+	if c.replacer == nil {
+		c.replacer = newReplacer(c.values)
 	}
-	slices.SortFunc(values, func(a, b string) int {
+	text = credentials.ReplaceAllString(c.replacer.Replace(text), "${1}"+leftOut+"@")
+	if c.foreignLogs || !strings.Contains(text, "exited with code") {
+		return text
+	}
+	return lastLine.ReplaceAllString(text, "${1}"+leftOut)
+}
+
+// newReplacer returns what leaves out values. Of two of which one is in the other, the longer one is replaced.
+func newReplacer(values map[string]bool) *strings.Replacer {
+	sorted := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 	})
 	var pairs []string
-	for _, value := range values {
+	for _, value := range sorted {
 		pairs = append(pairs, value, leftOut)
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// files leaves out of files what text does.
-func (c *censor) files(files []supportFile) []supportFile {
-	replacer := c.replacer()
-	censored := make([]supportFile, 0, len(files))
-	for _, file := range files {
-		content := replacer.Replace(withoutCredentials(string(file.content)))
-		censored = append(censored, supportFile{file.name, []byte(content)})
-	}
-	return censored
 }

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path"
-	"strings"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
@@ -92,6 +92,9 @@ type collector struct {
 	size     int
 	problems []string
 	pods     []corev1.Pod
+	// own are the objects that were read, as "Kind/name", and unlisted the kinds that could not be read.
+	own      map[string]bool
+	unlisted []string
 }
 
 // supportFile is a file of an archive.
@@ -101,7 +104,10 @@ type supportFile struct {
 }
 
 func newCollector(cluster *cluster, bot *v1alpha1.RoseyBot, options supportOptions) *collector {
-	return &collector{cluster: cluster, bot: bot, options: options, censor: newCensor()}
+	return &collector{
+		cluster: cluster, bot: bot, options: options, censor: newCensor(options.pluginLogs),
+		own: map[string]bool{"RoseyBot/" + bot.Name: true},
+	}
 }
 
 // problem notes that something is missing in the archive.
@@ -109,8 +115,10 @@ func (c *collector) problem(what string, err error) {
 	c.problems = append(c.problems, status.Printable(c.censor.text(fmt.Sprintf("%s: %v", what, err))))
 }
 
-// add adds a file, or its beginning if it is too large.
+// add adds a file, or its beginning if it is too large, without what is known to be secret. It is cut after that,
+// because half a secret would not be found.
 func (c *collector) add(name string, content []byte) {
+	content = []byte(c.censor.text(string(content)))
 	if limit := min(maxSupportFile, maxSupportFiles-c.size); len(content) > limit {
 		c.problem(name, fmt.Errorf("%d bytes, of which the first %d are here", len(content), limit))
 		content = content[:limit]
@@ -119,10 +127,21 @@ func (c *collector) add(name string, content []byte) {
 	c.files = append(c.files, supportFile{name, content})
 }
 
+// addStream adds a file of lines that a pod has written, or its beginning if it is too large.
+func (c *collector) addStream(name string, stream io.Reader) error {
+	content, err := io.ReadAll(io.LimitReader(stream, maxSupportFile+1))
+	if len(content) > maxSupportFile {
+		content = content[:bytes.LastIndexByte(content, '\n')+1] // half a line may have half a secret
+		c.problem(name, fmt.Errorf("more than %d bytes, of which the first %d are here", maxSupportFile, len(content)))
+	}
+	c.add(name, status.PrintableLines(content))
+	return err //nolint:wrapcheck // the caller says what it was
+}
+
 // addObject adds an object of Kubernetes as YAML, without what may be secret.
 func (c *collector) addObject(name string, object any) error {
 	c.censor.object(object)
-	text, err := yaml.Marshal(object)
+	text, err := yaml.Marshal(c.censor.texts(object))
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", name, err)
 	}
@@ -130,9 +149,9 @@ func (c *collector) addObject(name string, object any) error {
 	return nil
 }
 
-// get reads an object, or a list, of the API server.
+// get reads an object of the API server.
 func (c *collector) get(ctx context.Context, request *rest.Request, needed right) (map[string]any, error) {
-	text, err := request.DoRaw(ctx)
+	text, err := readAnswer(ctx, request)
 	if err != nil {
 		return nil, c.cluster.explain(ctx, err, needed)
 	}
@@ -165,6 +184,7 @@ func (c *collector) versions(ctx context.Context) error {
 // roseyBot adds the RoseyBot, and the one whose database it uses.
 func (c *collector) roseyBot(ctx context.Context) error {
 	var all []error
+	found := map[string]map[string]any{}
 	for _, name := range []string{c.bot.Name, sharedFrom(c.bot)} {
 		if name == "" {
 			continue
@@ -173,53 +193,15 @@ func (c *collector) roseyBot(ctx context.Context) error {
 			"namespaces", c.cluster.namespace, botResource, name)
 		object, err := c.get(ctx, request, getBots)
 		if err == nil {
-			err = c.addObject("roseybot-"+name+".yaml", object)
+			found[name] = object
+			c.censor.object(object) // all values are to be known before the first text is added
 		}
 		all = append(all, err)
 	}
-	return errors.Join(all...)
-}
-
-// objects adds the objects that the operator has made, and Jobs of people.
-func (c *collector) objects(ctx context.Context) error {
-	var all []error
-	for _, kind := range supportObjects {
-		selector := labels.Set{labelRoseyBot: c.bot.Name}
-		if kind.resource == "jobs" {
-			selector = labels.Set{"app.kubernetes.io/name": "rosey", "app.kubernetes.io/instance": c.bot.Name}
-		}
-		request := c.path(kind.group, kind.version, "namespaces", c.cluster.namespace, kind.resource).
-			Param("labelSelector", selector.String()).Param("limit", "500")
-		list, err := c.get(ctx, request, to("list", kind.group, kind.resource))
-		if err == nil {
-			err = c.addObject("objects/"+kind.resource+".yaml", list)
-		}
-		if err != nil {
-			all = append(all, fmt.Errorf("%s: %w", kind.resource, err))
-		}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, c.addObject("roseybot-"+name+".yaml", found[name]))
 	}
 	return errors.Join(all...)
-}
-
-// events adds the events of the RoseyBot and of the objects whose names begin with its name.
-func (c *collector) events(ctx context.Context) error {
-	request := c.path("", "v1", "namespaces", c.cluster.namespace, "events").Param("limit", "2000")
-	list, err := c.get(ctx, request, to("list", "", "events"))
-	if err != nil {
-		return err
-	}
-	items, _ := list["items"].([]any)
-	var own []any
-	for _, item := range items {
-		object, _ := item.(map[string]any)
-		involved, _ := object["involvedObject"].(map[string]any)
-		name, _ := involved["name"].(string)
-		if name == c.bot.Name || strings.HasPrefix(name, c.bot.Name+"-") {
-			own = append(own, item)
-		}
-	}
-	list["items"] = own
-	return c.addObject("events.yaml", list)
 }
 
 // eachPod calls do with each pod of the RoseyBot.
@@ -245,12 +227,12 @@ func (c *collector) eachPod(ctx context.Context, do func(pod *corev1.Pod) error)
 // logs adds the logs of all containers, and of those before their last restart.
 func (c *collector) logs(ctx context.Context) error {
 	return c.eachPod(ctx, func(pod *corev1.Pod) error {
-		if strings.HasPrefix(string(componentOf(pod)), pluginPrefix) && !c.options.pluginLogs {
-			c.problem("logs of "+pod.Name, errors.New("left out, because the image is not Rosey's: see --plugin-logs"))
-			return nil
-		}
 		var all []error
 		for _, container := range pod.Status.ContainerStatuses {
+			if isForeign(container.Name) && !c.options.pluginLogs {
+				c.problem("logs of container "+container.Name+" of "+pod.Name, errNotRoseys)
+				continue
+			}
 			if container.ContainerID != "" {
 				all = append(all, c.log(ctx, pod, container.Name, false))
 			}
@@ -262,6 +244,8 @@ func (c *collector) logs(ctx context.Context) error {
 	})
 }
 
+var errNotRoseys = errors.New("left out, because the image is not Rosey's: see --plugin-logs")
+
 func (c *collector) log(ctx context.Context, pod *corev1.Pod, container string, previous bool) error {
 	query := podLogOptions(container, logOptions{since: c.options.since, tail: maxSupportLines})
 	query.Previous = previous
@@ -271,9 +255,7 @@ func (c *collector) log(ctx context.Context, pod *corev1.Pod, container string, 
 		return c.cluster.explain(ctx, fmt.Errorf("%s: %w", name, err), readLogs)
 	}
 	defer func() { _ = stream.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(stream, maxSupportFile))
-	c.add(name, status.PrintableLines(content))
-	return err //nolint:wrapcheck // the caller says what it was
+	return c.addStream(name, stream)
 }
 
 // processes adds what each process says, and its metrics.
@@ -302,11 +284,9 @@ func (c *collector) fetch(ctx context.Context, url, name string) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer func() { _ = response.Body.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(response.Body, maxSupportFile))
-	if err != nil {
+	if err := c.addStream(name, response.Body); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	c.add(name, status.PrintableLines(content))
 	return nil
 }
 
@@ -351,12 +331,11 @@ func (c *collector) definition(ctx context.Context) error {
 	})
 }
 
-// archive returns the archive, from which everything is left out that is known to be secret by now.
+// archive returns the archive of what was added.
 func (c *collector) archive(name string) archive {
 	problems := &bytes.Buffer{}
 	for _, problem := range c.problems {
 		fmt.Fprintln(problems, problem)
 	}
-	files := append([]supportFile{{"problems.txt", problems.Bytes()}}, c.files...)
-	return archive{name: name, files: c.censor.files(files)}
+	return archive{name: name, files: append([]supportFile{{"problems.txt", problems.Bytes()}}, c.files...)}
 }

@@ -27,8 +27,8 @@ func newSupportCommand(app *app) *cobra.Command {
 			"and versions. What cannot be read is listed in problems.txt.\n\n" +
 			"No Secret is read. Values of environment variables, settings of plugins and passwords in addresses are left\n" +
 			"out, here and wherever else they appear. Names of users and what plugins of others write are text of others:\n" +
-			"look at the archive before you give it away. The logs of plugins with an image are left out unless\n" +
-			"--plugin-logs is given, since nobody knows what they write.",
+			"look at the archive before you give it away. The logs of plugins with an image, and of containers that others\n" +
+			"have added, are left out unless --plugin-logs is given, since nobody knows what they write.",
 		Example: "  kubectl rosey support movienight",
 		Args:    cobra.RangeArgs(1, 2), ValidArgsFunction: completeFileAfterName(app),
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -51,7 +51,7 @@ func newSupportCommand(app *app) *cobra.Command {
 	flags := command.Flags()
 	flags.DurationVar(&options.since, "since", 24*time.Hour, "How old lines of logs may be")
 	flags.DurationVar(&options.timeout, "timeout", 2*time.Minute, "How long reading may take")
-	flags.BoolVar(&options.pluginLogs, "plugin-logs", false, "With the logs of plugins with an image")
+	flags.BoolVar(&options.pluginLogs, "plugin-logs", false, "With the logs of containers that are not Rosey's")
 	return command
 }
 

@@ -4,9 +4,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,12 +17,14 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -81,6 +86,8 @@ func secretBot() (*v1alpha1.RoseyBot, []client.Object) {
 	spec.ExtraEnv = []corev1.EnvVar{
 		{Name: "HTTPS_PROXY", Value: "http://proxy-user:" + secretNamed("proxy") + "@proxy:3128"},
 		{Name: "PLAIN", Value: secretNamed("plain")},
+		{Name: "WORDS", Value: secretNamed("words and more words")},
+		{Name: "ADDRESS", Value: "https://user:password@api.example/?key=" + secretNamed("key")},
 		{Name: "FROM_SECRET", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 			LocalObjectReference: corev1.LocalObjectReference{Name: string(secret("extra", "value").Name)}, Key: "value",
 		}}},
@@ -137,11 +144,15 @@ func installSecretBot(t *testing.T) {
 	create(t, secrets...)
 	bot.Annotations = map[string]string{
 		"kubectl.kubernetes.io/last-applied-configuration": `{"value":"` + secretNamed("applied") + `"}`,
+		"kapp.k14s.io/original":                            ` {"value":"` + secretNamed("kapp") + `"}`,
 	}
 	create(t, bot)
 	bot.Status.Pinned = []v1alpha1.PinnedObject{{
 		Kind: "Deployment", Name: "secretive-bot", Hash: "1", BuiltFrom: "1",
 		Content: `{"spec":{"containers":[{"env":[{"name":"A","value":"` + secretNamed("pinned") + `"}]}]}}`,
+	}}
+	bot.Status.Plugins = []v1alpha1.PluginStatus{{
+		Name: "weather", Reason: "CrashLoop", Message: "the plugin weather exited with code 1: " + secretNamed("last-line"),
 	}}
 	setReady(t, bot, metav1.ConditionFalse, "NATSUnreachable", "cannot reach nats://user:"+secretNamed("message")+"@nats")
 	desired, err := manifests.Build(bot, manifests.Params{Image: "rosey:1"}, manifests.Observed{})
@@ -151,17 +162,71 @@ func installSecretBot(t *testing.T) {
 	for _, next := range desired {
 		create(t, next.Object)
 	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "secretive-bot-1", Labels: map[string]string{
-		labelRoseyBot: bot.Name, labelComponent: string(status.BotComponent),
-	}}, Spec: corev1.PodSpec{Containers: []corev1.Container{
-		{Name: "bot", Image: "rosey:1", Env: bot.Spec.ExtraEnv},
-		{Name: "mesh", Image: "mesh:1", Args: []string{"--token", secretNamed("argument")}},
-	}}}
-	create(t, pod)
+	createSecretPods(t, bot)
+	long := "a line of more than eighty characters, so that YAML breaks it somewhere in the middle of "
+	for name, message := range map[string]string{
+		"plain": "started with " + secretNamed("plain"), "words": long[:60] + secretNamed("words and more words"),
+		"escaped":  `{"url":"https://user:password@api.example/?key=` + secretNamed("key") + `"}`,
+		"redacted": `Get "https://user:***@api.example/?key=` + secretNamed("key") + `": EOF`,
+	} {
+		createEvent(t, "secretive-"+name, "secretive-bot-1", message)
+	}
+	createEvent(t, "secretive-gone", "secretive-bot-5f-x7", "a pod that is gone")
+	createEvent(t, "secretive-night", "secretive-night-bot-1", "that of another RoseyBot, with "+secretNamed("other"))
+}
+
+// createSecretPods creates the pods of the bot and of a plugin, in which containers that are not Rosey's have secrets.
+func createSecretPods(t *testing.T, bot *v1alpha1.RoseyBot) {
+	t.Helper()
+	create(t, &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "secretive-bot-5f", Labels: map[string]string{labelRoseyBot: bot.Name}},
+		Spec: appsv1.ReplicaSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"a": "b"}},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "bot", Image: "rosey:1"}}},
+			},
+		},
+	})
+	mesh := corev1.Container{
+		Name: "mesh", Image: "mesh:1", Args: []string{"--token", secretNamed("argument")},
+		ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{
+			Exec: &corev1.ExecAction{Command: []string{"curl", secretNamed("probe")}},
+		}},
+		Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{
+			Exec: &corev1.ExecAction{Command: []string{"curl", secretNamed("hook")}},
+		}},
+	}
+	for name, container := range map[string]string{"bot": "bot", "plugin-weather": "plugin"} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "secretive-" + name + "-1", Labels: map[string]string{
+			labelRoseyBot: bot.Name, labelComponent: name,
+		}}, Spec: corev1.PodSpec{Containers: []corev1.Container{
+			{Name: container, Image: "rosey:1", Env: bot.Spec.ExtraEnv}, mesh,
+		}}}
+		create(t, pod)
+		for _, one := range pod.Spec.Containers {
+			message := "Traceback: KeyError: " + secretNamed("end-of-log")
+			if one.Name == "bot" {
+				message = "the bot says why"
+			}
+			ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: message}}
+			pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+				Name: one.Name, Image: one.Image, ContainerID: "containerd://" + one.Name, RestartCount: 1,
+				State: ended, LastTerminationState: ended,
+			})
+		}
+		if err := admin.Status().Update(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func createEvent(t *testing.T, name, pod, message string) {
+	t.Helper()
 	create(t, &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{Name: "secretive-event"},
-		InvolvedObject: corev1.ObjectReference{Namespace: films, Kind: "Pod", Name: "secretive-bot-1"},
-		Message:        "started with " + secretNamed("plain"), Reason: "Started",
+		ObjectMeta:     metav1.ObjectMeta{Name: name, Labels: map[string]string{"test": "events"}},
+		InvolvedObject: corev1.ObjectReference{Namespace: films, Kind: "Pod", Name: pod},
+		Message:        message, Reason: "Started",
 	})
 }
 
@@ -184,13 +249,25 @@ func TestArchiveHasNoSecret(t *testing.T) {
 	for name, want := range map[string]string{
 		"versions.txt": "kubectl-rosey ", "roseybot-secretive.yaml": "name: PLAIN\n    value: (left out)",
 		"objects/deployments.yaml": "name: secretive-db", "objects/pods.yaml": "args: (left out)",
-		"events.yaml":             "started with (left out)",
-		"objects/configmaps.yaml": "subjectPrefix: rosey_films_secretive", "customresourcedefinition.yaml": "v1alpha1",
-		"problems.txt": "",
+		"events.yaml":              "started with (left out)",
+		"objects/replicasets.yaml": "name: secretive-bot-5f",
+		"objects/configmaps.yaml":  "subjectPrefix: rosey_films_secretive", "customresourcedefinition.yaml": "v1alpha1",
+		"problems.txt": "logs of container plugin of secretive-plugin-weather-1: left out",
 	} {
 		if content, isThere := files[name]; !isThere || !strings.Contains(strings.ReplaceAll(content, "  - ", "    "), want) {
 			t.Errorf("%s: there: %t, want %q in\n%s", name, isThere, want, content)
 		}
+	}
+	for name, want := range map[string]string{
+		"events.yaml": "a pod that is gone", "objects/pods.yaml": "the bot says why",
+		"problems.txt": "logs of container mesh of secretive-bot-1: left out",
+	} {
+		if !strings.Contains(files[name], want) {
+			t.Errorf("%s: want %q in\n%s", name, want, files[name])
+		}
+	}
+	if strings.Contains(files["events.yaml"], "secretive-night") {
+		t.Errorf("events of another RoseyBot are in the archive:\n%s", files["events.yaml"])
 	}
 	info, err := os.Stat(file)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -252,8 +329,108 @@ func TestArchiveIsBounded(t *testing.T) {
 	}
 }
 
+// Whoever may create events in a namespace can neither fill the memory of who makes an archive nor hide others' events.
+func TestManyLargeEventsHideNoOthers(t *testing.T) {
+	needServer(t)
+	bot := newBot("flooded")
+	create(t, bot)
+	large := strings.Repeat("x", 1_200_000)
+	for i := range 16 {
+		createEvent(t, fmt.Sprintf("flooded-%02d", i), "somebody", large)
+	}
+	t.Cleanup(func() {
+		err := admin.DeleteAllOf(context.WithoutCancel(t.Context()), &corev1.Event{}, client.InNamespace(films),
+			client.MatchingLabels{"test": "events"})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	create(t, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "flooded-bot-1", Labels: map[string]string{labelRoseyBot: bot.Name}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "bot", Image: "rosey:1"}}},
+	})
+	createEvent(t, "flooded-xx", "flooded-bot-1", "the event that matters")
+	for i := range 8 {
+		createEvent(t, fmt.Sprintf("flooded-y%d", i), "flooded-bot-1", large)
+	}
+	file := filepath.Join(t.TempDir(), "support.tar.gz")
+	if code, out, stderr := call(t, "support", "flooded", file); code != exitClean {
+		t.Fatalf("exit code %d, %s%s", code, out, stderr)
+	}
+	files := unpack(t, file)
+	if !strings.Contains(files["events.yaml"], "the event that matters") {
+		t.Errorf("the event is missing in %.200s", files["events.yaml"])
+	}
+	if want := "events: more than 8388608 bytes"; !strings.Contains(files["problems.txt"], want) {
+		t.Errorf("want %q in\n%s", want, files["problems.txt"])
+	}
+}
+
+// What is cut off must not leave half a secret, which is not found.
+func TestASecretAtTheEndOfAFileIsLeftOut(t *testing.T) {
+	c := newCollector(nil, newBot("large"), supportOptions{})
+	c.censor.remember(secretNamed("at-the-end"))
+	line := "a line\n" + secretNamed("at-the-end")
+	c.add("file", []byte(strings.Repeat("x", maxSupportFile-len("a line\n")-len(secretText))+line))
+	log := strings.NewReader(strings.Repeat("x", maxSupportFile-len(secretText)-len("a line\n")) + line)
+	if err := c.addStream("log", log); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range c.archive("large").files {
+		if strings.Contains(string(file.content), secretText) {
+			t.Errorf("%s has half a secret", file.name)
+		}
+	}
+	if len(c.problems) != 2 {
+		t.Errorf("the problems are %q", c.problems)
+	}
+}
+
+// Logs and errors write a value otherwise than the spec does: with escapes, line by line, or its beginning.
+func TestAValueIsFoundAsLogsWriteIt(t *testing.T) {
+	value := `"hush" & <hush> \ hush` + "\nthe second line, which is hushed up"
+	long := strings.Repeat("hush ", 20)
+	c := newCensor(false)
+	c.object(map[string]any{"plugins": []any{map[string]any{"config": map[string]any{"a": value, "b": long}}}})
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inLog bytes.Buffer
+	slog.New(slog.NewJSONHandler(&inLog, nil)).Info("x", "value", value, "err", fmt.Errorf("%q is wrong", value))
+	for _, text := range []string{
+		value, string(encoded), inLog.String(), fmt.Sprintf("%q", value), status.OneLine(value, 400),
+		fmt.Sprintf("%q, expected a number", plugin.Cut(long, 40)), strings.Split(value, "\n")[1],
+	} {
+		if got := c.text(text); strings.Contains(got, "hush") {
+			t.Errorf("%s became %s", text, got)
+		}
+	}
+}
+
+// The end of a log that is not Rosey's is in the state of a RoseyBot, too.
+func TestLastLinesOfForeignLogsAreLeftOut(t *testing.T) {
+	for text, isForeign := range map[string]bool{
+		"plugin a: the plugin a exited with code 1: hush":                   true,
+		"the plugin a exited with code 9 (OOMKilled: its limit): hush":      true,
+		"the container mesh in the pod of the bot exited with code 1: hush": true,
+		"the bot exited with code 1: hush":                                  false,
+	} {
+		want := text
+		if isForeign {
+			want = strings.ReplaceAll(text, "hush", leftOut)
+		}
+		if got := newCensor(false).text(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+		if got := newCensor(true).text(text); got != text {
+			t.Errorf("with --plugin-logs, %q became %q", text, got)
+		}
+	}
+}
+
 func TestPasswordsInTextsAreLeftOut(t *testing.T) {
-	c := newCensor()
+	c := newCensor(false)
 	c.object(map[string]any{"extraEnv": []any{
 		map[string]any{"name": "A", "value": "long-secret"}, map[string]any{"name": "B", "value": "long-secret-2"},
 		map[string]any{"name": "SHORT", "value": "true"},
@@ -261,6 +438,8 @@ func TestPasswordsInTextsAreLeftOut(t *testing.T) {
 	for text, want := range map[string]string{
 		"nats://user:pass@nats:4222, x":       "nats://(left out)@nats:4222, x",
 		"postgres://:p@ss/ and long-secret-2": "postgres://(left out)@ss/ and (left out)",
+		"postgres://u:p@ss@host/db?a=b@c":     "postgres://(left out)@host/db?a=b@c",
+		"nats://a:p@h1,nats://token@h2":       "nats://(left out)@h1,nats://(left out)@h2",
 		"it is true that long-secret":         "it is true that (left out)",
 		"https://example.org/a:b@c":           "https://example.org/a:b@c",
 	} {
