@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "rewrite the table in docs/kubectl.md")
+var update = flag.Bool("update", false, "rewrite the table in docs/kubectl.md, or the list of commands")
 
 const (
 	document   = "../../docs/kubectl.md"
