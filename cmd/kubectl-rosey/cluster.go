@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -154,4 +158,17 @@ func containerOf(pod *corev1.Pod) int {
 		name = string(status.PluginComponent)
 	}
 	return max(0, slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == name }))
+}
+
+// mayPass reports whether a request that has failed may succeed if it is sent again: the API server is restarted or has
+// too much to do, the network is away, or the credentials have just been renewed.
+func mayPass(err error) bool {
+	if answer, ok := errors.AsType[*apierrors.StatusError](err); ok {
+		code := answer.ErrStatus.Code
+		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests ||
+			code == http.StatusUnauthorized
+	}
+	_, unsent := errors.AsType[*url.Error](err)
+	_, broken := errors.AsType[net.Error](err)
+	return unsent || broken || utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err)
 }

@@ -28,6 +28,8 @@ const (
 	// stepTimeout bounds each step but the command itself: pods that end, a pod that starts.
 	stepTimeout = 3 * time.Minute
 	pollEvery   = 500 * time.Millisecond
+	// startTimeout bounds the tries to end the suspension.
+	startTimeout = time.Minute
 )
 
 // databaseJob runs a command in a Job, with the database of a RoseyBot that is suspended meanwhile.
@@ -91,8 +93,25 @@ func (d *databaseJob) run(ctx context.Context) error {
 	if wasSuspended {
 		return err
 	}
+	return errors.Join(err, d.startAgain(ctx))
+}
+
+// startAgain ends the suspension, also if the command was interrupted after the end of the Job.
+func (d *databaseJob) startAgain(ctx context.Context) error {
 	d.say("starting %s again", d.bot.Name)
-	return errors.Join(err, d.suspend(ctx, false))
+	err := d.poll(context.WithoutCancel(ctx), startTimeout, "the API server", func(ctx context.Context) (bool, error) {
+		err := d.suspend(ctx, false)
+		return err == nil, err
+	})
+	if err != nil {
+		return errors.Join(err, failedf("RoseyBot %s stays suspended. Start it with\n%s", d.bot.Name, d.unsuspend()))
+	}
+	return nil
+}
+
+// unsuspend is the command that ends the suspension.
+func (d *databaseJob) unsuspend() string {
+	return fmt.Sprintf(`kubectl patch roseybot %s --type merge -p '{"spec":{"suspend":false}}'`, d.bot.Name)
 }
 
 func (d *databaseJob) say(format string, arguments ...any) {
@@ -101,8 +120,8 @@ func (d *databaseJob) say(format string, arguments ...any) {
 
 // stays is the failure of a run after which the RoseyBot is suspended.
 func (d *databaseJob) stays() error {
-	return failedf("RoseyBot %s stays suspended. See `kubectl logs job/%s`; then `kubectl delete job %s` and\n"+
-		`kubectl patch roseybot %s --type merge -p '{"spec":{"suspend":false}}'`, d.bot.Name, d.name, d.name, d.bot.Name)
+	return failedf("RoseyBot %s stays suspended. See `kubectl logs job/%s`; then `kubectl delete job %s` and\n%s",
+		d.bot.Name, d.name, d.name, d.unsuspend())
 }
 
 func (d *databaseJob) suspend(ctx context.Context, value bool) error {
@@ -132,13 +151,14 @@ func (d *databaseJob) waitSuspended(ctx context.Context) error {
 	})
 }
 
-// runJob runs the Job and shows its log. It reports whether the Job has ended; if it has ended well, it is removed.
+// runJob runs the Job and shows its log. It reports whether the Job has ended or was refused; if it has ended well, it
+// is removed.
 func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	jobs := d.cluster.kube.BatchV1()
 	err = jobs.RESTClient().Post().Namespace(d.cluster.namespace).Resource("jobs").
 		SetHeader("Content-Type", "application/json").Body(d.content).Do(ctx).Error()
 	if err != nil {
-		return false, failedf("creating Job %s: %w", d.name, err)
+		return isRefused(err), failedf("creating Job %s: %w", d.name, err)
 	}
 	d.say("Job %s runs rosey %s", d.name, d.verb)
 	limit := d.timeout
@@ -161,11 +181,11 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	if err != nil {
 		return false, errors.Join(sendErr, err)
 	}
-	if err := d.showLog(ctx); err != nil {
-		return true, errors.Join(failure, err)
+	if failure != nil { // the input that was not sent may be why
+		return true, errors.Join(d.showLog(ctx), failure, sendErr)
 	}
-	if failure != nil {
-		return true, failure
+	if err := d.showLog(ctx); err != nil {
+		return true, err
 	}
 	background := metav1.DeletePropagationBackground
 	err = jobs.Jobs(d.cluster.namespace).Delete(ctx, d.name, metav1.DeleteOptions{PropagationPolicy: &background})
@@ -192,15 +212,39 @@ func outcome(job *batchv1.Job) (done bool, failure error) {
 	return false, nil
 }
 
-// poll asks until done, an error, or the end of a time.
+// poll asks until done, the end of a time, or an error that does not pass.
 func (d *databaseJob) poll(
 	ctx context.Context, limit time.Duration, what string, ask wait.ConditionWithContextFunc,
 ) error {
-	err := wait.PollUntilContextTimeout(ctx, pollEvery, limit, true, ask)
-	if wait.Interrupted(err) {
-		return failedf("waiting for %s: not within %v", what, limit)
+	var passing error
+	err := wait.PollUntilContextTimeout(ctx, pollEvery, limit, true, func(ctx context.Context) (bool, error) {
+		done, err := ask(ctx)
+		if !mayPass(err) {
+			passing = nil
+			return done, err
+		}
+		if ctx.Err() != nil { // that is why
+			return false, ctx.Err()
+		}
+		if passing == nil {
+			d.say("%v; trying again", err)
+		}
+		passing = err
+		return false, nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return failedf("interrupted while waiting for %s", what)
+	case wait.Interrupted(err):
+		return errors.Join(failedf("waiting for %s: not within %v", what, limit), passing)
+	default:
+		return asFailure(err)
 	}
-	return asFailure(err)
+}
+
+// isRefused reports whether a request has certainly changed nothing, since the API server has refused it.
+func isRefused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 }
 
 // pod returns the pod of the Job, and nil while there is none.
@@ -239,8 +283,12 @@ func (d *databaseJob) sendInput(ctx context.Context) error {
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	d.say("sending %s", d.input)
-	return d.cluster.stream(ctx, pod, "attach", remotecommand.StreamOptions{Stdin: file, Stdout: io.Discard},
+	err = d.cluster.stream(ctx, pod, "attach", remotecommand.StreamOptions{Stdin: file, Stdout: io.Discard},
 		&corev1.PodAttachOptions{Container: pod.Spec.Containers[0].Name, Stdin: true, Stdout: true})
+	if exit, ok := errors.AsType[*remoteExit](err); ok { // nobody has seen yet why: the log says it
+		return failedf("sending %s: %s", d.input, exit.Error())
+	}
+	return err
 }
 
 // showLog writes what the command in the Job has written.
