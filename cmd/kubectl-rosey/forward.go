@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/portforward"
@@ -37,8 +38,20 @@ func (f *forward) close() {
 // loopback is where a forwarded port listens: nobody else on the network is to reach the pod by it.
 const loopback = "127.0.0.1"
 
-// forwardPort begins to forward a port of a pod. local is the port of this machine, and 0 for any.
+// dialTimeout bounds how long it takes to reach a pod.
+const dialTimeout = 15 * time.Second
+
+// errDialTimeout is the cause of a forwarding that was not reached in time.
+var errDialTimeout = fmt.Errorf("the pod was not reached within %v", dialTimeout)
+
+// forwardPort begins to forward a port of a pod. local is the port of this machine, and 0 for any. It returns at the
+// latest when ctx ends, or after dialTimeout.
 func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remote int) (*forward, error) {
+	dialing, reached := context.WithTimeoutCause(ctx, dialTimeout, errDialTimeout)
+	defer reached()
+	if dialing.Err() != nil {
+		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
+	}
 	dialer, err := c.forwardDialer(pod)
 	if err != nil {
 		return nil, err
@@ -63,6 +76,10 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 			err = context.Cause(ctx)
 		}
 		return nil, c.explain(ctx, fmt.Errorf("forwarding port %d of pod %s: %w", remote, pod.Name, err), forwardPorts)
+	case <-dialing.Done():
+		// client-go dials without a context. The goroutine above owns what it gets late, and closes it then.
+		stop()
+		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
 	case <-ready:
 	}
 	ports, err := forwarder.GetPorts()
