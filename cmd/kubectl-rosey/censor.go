@@ -56,7 +56,7 @@ func newCensor(foreignLogs bool) *censor {
 func (c *censor) remember(value any) string {
 	text := fmt.Sprint(value)
 	parts := append(strings.Split(text, "\n"), text, beginning(text), strings.Join(strings.Fields(text), " "))
-	if address := credentials.FindStringIndex(text); address != nil && strings.Contains(text, "?") {
+	if address := credentials.FindStringIndex(text); address != nil && strings.ContainsAny(text[address[1]:], "/?") {
 		parts = append(parts, text[address[1]:]) // errors of HTTP show it with other credentials
 	}
 	for _, part := range parts {

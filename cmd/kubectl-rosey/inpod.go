@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -125,16 +124,30 @@ func flagArguments(flags *pflag.FlagSet, output outputFormat) (arguments []strin
 // roseyAsYAML runs a command of rosey that writes JSON, and writes that as YAML.
 func (a *app) roseyAsYAML(ctx context.Context, cluster *cluster, at place, line []string) error {
 	line[slices.Index(line, yamlFlag)] = "--output=json"
-	var document bytes.Buffer
+	var document boundedBuffer
 	if err := a.rosey(ctx, cluster, at, &document, line); err != nil {
 		return err
 	}
-	text, err := yaml.JSONToYAML(document.Bytes())
+	text, err := yaml.JSONToYAML(document.content)
 	if err != nil {
 		return failedf("what rosey in pod %s has written is not JSON: %w", at.pod.Name, err)
 	}
 	_, err = a.out.Write(text)
 	return failed(err)
+}
+
+// maxDocument bounds what a pod may write for one document, in bytes.
+const maxDocument = 64 << 20
+
+// boundedBuffer keeps what is written to it, up to maxDocument bytes. It has no other way in, such as ReadFrom.
+type boundedBuffer struct{ content []byte }
+
+func (b *boundedBuffer) Write(text []byte) (int, error) {
+	if len(b.content)+len(text) > maxDocument {
+		return 0, fmt.Errorf("more than %d bytes, expected one document", maxDocument)
+	}
+	b.content = append(b.content, text...)
+	return len(text), nil
 }
 
 // confirm asks whether to do something, unless the user has said so already. An empty text asks for nothing.

@@ -24,7 +24,7 @@ func newSupportCommand(app *app) *cobra.Command {
 		Short: "Write one archive with all that helps to find out what is wrong, without secrets",
 		Long: "Write one archive, FILE or NAME-support-TIME.tar.gz, with all that helps to find out what is wrong with a\n" +
 			"RoseyBot: spec and status, events, Deployments, pods and other objects, logs, metrics, what each process says,\n" +
-			"and versions. What cannot be read is listed in problems.txt.\n\n" +
+			"and versions. The FILE - is standard output. What cannot be read is listed in problems.txt.\n\n" +
 			"No Secret is read. Values of environment variables, settings of plugins and passwords in addresses are left\n" +
 			"out, here and wherever else they appear. Names of users and what plugins of others write are text of others:\n" +
 			"look at the archive before you give it away. The logs of plugins with an image, and of containers that others\n" +
@@ -60,7 +60,7 @@ func newSupportCommand(app *app) *cobra.Command {
 func (a *app) support(
 	ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyBot, name, file string, options supportOptions,
 ) error {
-	if _, err := os.Lstat(file); err == nil {
+	if _, err := os.Lstat(file); err == nil && file != standardOutput {
 		return failedf("%s exists already, and is not overwritten", file)
 	}
 	reading, stop := context.WithTimeout(ctx, options.timeout)
@@ -75,12 +75,29 @@ func (a *app) support(
 	if ctx.Err() != nil {
 		return failedf("interrupted: no archive was written")
 	}
-	size, err := writeNew(file, collected.archive(name).write)
+	return a.writeSupport(collected, name, file)
+}
+
+// standardOutput is the name of standard output in the place of a file.
+const standardOutput = "-"
+
+// writeSupport writes the archive, and says what it does not have.
+func (a *app) writeSupport(collected *collector, name, file string) error {
+	var size int64
+	var err error
+	if write := collected.archive(name).write; file == standardOutput {
+		err = write(a.raw)
+	} else {
+		size, err = writeNew(file, write)
+	}
 	if err != nil {
 		return failedf("writing the archive: %w", err)
 	}
 	for _, problem := range collected.problems {
 		_, _ = fmt.Fprintf(a.err, "missing: %s\n", problem)
+	}
+	if file == standardOutput {
+		return nil
 	}
 	_, err = fmt.Fprintf(a.out, "wrote %s, %d bytes; look at it before you give it away\n", file, size)
 	return failed(err)

@@ -277,6 +277,11 @@ func TestArchiveHasNoSecret(t *testing.T) {
 	if code != exitFailure || !strings.Contains(stderr, "exists") {
 		t.Errorf("over a file that is there: exit code %d, %s", code, stderr)
 	}
+	t.Chdir(t.TempDir())
+	code, out, stderr = call(t, "support", "secretive", "-")
+	if files := unpackContent(t, []byte(out)); code != exitClean || files["versions.txt"] == "" {
+		t.Errorf("to standard output: exit code %d, %s", code, stderr)
+	}
 }
 
 // unpack returns the files of an archive by their names in its directory.
@@ -286,6 +291,11 @@ func unpack(t *testing.T, path string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return unpackContent(t, content)
+}
+
+func unpackContent(t *testing.T, content []byte) map[string]string {
+	t.Helper()
 	compressed, err := gzip.NewReader(bytes.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
@@ -434,14 +444,18 @@ func TestPasswordsInTextsAreLeftOut(t *testing.T) {
 	c.object(map[string]any{"extraEnv": []any{
 		map[string]any{"name": "A", "value": "long-secret"}, map[string]any{"name": "B", "value": "long-secret-2"},
 		map[string]any{"name": "SHORT", "value": "true"},
+		map[string]any{"name": "URL", "value": "nats://user:long-pass@secret-host"},
+		map[string]any{"name": "HOOK", "value": "https://user:long-pass@hooks.example/long/secret"},
 	}})
 	for text, want := range map[string]string{
-		"nats://user:pass@nats:4222, x":       "nats://(left out)@nats:4222, x",
-		"postgres://:p@ss/ and long-secret-2": "postgres://(left out)@ss/ and (left out)",
-		"postgres://u:p@ss@host/db?a=b@c":     "postgres://(left out)@host/db?a=b@c",
-		"nats://a:p@h1,nats://token@h2":       "nats://(left out)@h1,nats://(left out)@h2",
-		"it is true that long-secret":         "it is true that (left out)",
-		"https://example.org/a:b@c":           "https://example.org/a:b@c",
+		"nats://user:pass@nats:4222, x":                   "nats://(left out)@nats:4222, x",
+		"postgres://:p@ss/ and long-secret-2":             "postgres://(left out)@ss/ and (left out)",
+		"postgres://u:p@ss@host/db?a=b@c":                 "postgres://(left out)@host/db?a=b@c",
+		"at nats://user:long-pass@secret-host":            "at (left out)",
+		"https://user:***@hooks.example/long/secret: EOF": "https://(left out)@(left out): EOF",
+		"nats://a:p@h1,nats://token@h2":                   "nats://(left out)@h1,nats://(left out)@h2",
+		"it is true that long-secret":                     "it is true that (left out)",
+		"https://example.org/a:b@c":                       "https://example.org/a:b@c",
 	} {
 		if got := c.text(text); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
