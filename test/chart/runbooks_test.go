@@ -90,12 +90,14 @@ func commandsProblem(page string) string {
 	for _, found := range commands {
 		command := found[1] + found[2]
 		namespaced := regexp.MustCompile(
-			`^kubectl (?:--namespace (?:NAMESPACE|rosey-system|nats) |get namespaces |get nodes|(?:describe|taint) node NODE` +
-				`|get (?:roseybots|pods) --all-namespaces)`,
+			`^kubectl (?:(?:rosey )?--namespace (?:NAMESPACE|rosey-system|nats) |get namespaces |get nodes` +
+				`|(?:describe|taint) node NODE|get (?:roseybots|pods) --all-namespaces)`,
 		).MatchString(command)
 		ofRoseyBot := regexp.MustCompile(`\b(?:NAME|POD)\b`).MatchString(command)
 		switch {
-		case ofRoseyBot && !strings.HasPrefix(command, "kubectl --namespace NAMESPACE "):
+		// kubectl takes no flag before the name of a plugin.
+		case ofRoseyBot && !strings.HasPrefix(strings.Replace(command, "kubectl rosey ", "kubectl ", 1),
+			"kubectl --namespace NAMESPACE "):
 			return command + " lacks --namespace NAMESPACE"
 		case !namespaced:
 			return command + " has no namespace"
@@ -111,9 +113,11 @@ func TestCommandsOfRunbooksAreChecked(t *testing.T) {
 	for command, want := range map[string]string{
 		"kubectl --namespace NAMESPACE describe roseybot NAME":  "",
 		"kubectl get roseybots --all-namespaces -o wide":        "",
+		"kubectl rosey --namespace NAMESPACE status NAME":       "",
+		"kubectl rosey status NAME":                             "lacks --namespace NAMESPACE",
 		"kubectl describe roseybot NAME":                        "lacks --namespace NAMESPACE",
 		"kubectl --namespace rosey-system logs deployment/NAME": "lacks --namespace NAMESPACE",
-		"kubectl get pods": "has no namespace",
+		"kubectl get pods":                                      "has no namespace",
 	} {
 		for _, page := range []string{"```sh\n" + command + "\n```\n", "  " + command + "\n", "Run `" + command + "`."} {
 			if got := commandsProblem(page); !strings.HasSuffix(got, want) || (want == "") != (got == "") {
