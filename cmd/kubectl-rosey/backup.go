@@ -29,11 +29,7 @@ func newBackupCommand(app *app) *cobra.Command {
 		},
 		ValidArgsFunction: app.completeNames,
 		RunE: func(command *cobra.Command, arguments []string) error {
-			cluster, err := app.connect()
-			if err != nil {
-				return err
-			}
-			bot, err := cluster.bot(command.Context(), arguments[0])
+			cluster, bot, err := app.connectTo(command.Context(), arguments[0])
 			if err != nil {
 				return err
 			}

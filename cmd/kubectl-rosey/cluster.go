@@ -69,6 +69,19 @@ func (a *app) connect() (*cluster, error) {
 	return &cluster{config: config, kube: kube, bots: bots, namespace: namespace}, nil
 }
 
+// connectTo returns a connection, and the RoseyBot of a name.
+func (a *app) connectTo(ctx context.Context, name string) (*cluster, *v1alpha1.RoseyBot, error) {
+	cluster, err := a.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	bot, err := cluster.bot(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return cluster, bot, nil
+}
+
 func newBotClient(config *rest.Config) (*rest.RESTClient, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {

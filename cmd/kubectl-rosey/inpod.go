@@ -76,11 +76,7 @@ func (p inPod) command(app *app) *cobra.Command {
 }
 
 func (p inPod) run(ctx context.Context, app *app, arguments, flags []string) error {
-	cluster, err := app.connect()
-	if err != nil {
-		return err
-	}
-	bot, err := cluster.bot(ctx, arguments[0])
+	cluster, bot, err := app.connectTo(ctx, arguments[0])
 	if err != nil {
 		return err
 	}

@@ -51,11 +51,8 @@ func newLogsCommand(app *app) *cobra.Command {
 			if options.since < 0 || options.tail < -1 {
 				return errors.New("--since, --tail: expected no negative values, but for --tail -1, all lines")
 			}
-			cluster, err := app.connect()
+			cluster, _, err := app.connectTo(command.Context(), arguments[0])
 			if err != nil {
-				return err
-			}
-			if _, err := cluster.bot(command.Context(), arguments[0]); err != nil {
 				return err
 			}
 			return app.showLogs(command.Context(), cluster, arguments[0], options)

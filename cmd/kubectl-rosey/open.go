@@ -37,11 +37,7 @@ func newOpenCommand(app *app) *cobra.Command {
 			if options.port < 0 || options.port > 65535 || options.lifetime <= 0 {
 				return errors.New("--port, --for: expected a port from 0 to 65535 and a time above 0")
 			}
-			cluster, err := app.connect()
-			if err != nil {
-				return err
-			}
-			bot, err := cluster.bot(command.Context(), arguments[0])
+			cluster, bot, err := app.connectTo(command.Context(), arguments[0])
 			if err != nil {
 				return err
 			}

@@ -118,11 +118,7 @@ func databaseDeployment(bot *v1alpha1.RoseyBot) (name, file string) {
 
 // runExclusive checks everything that can be checked before the RoseyBot is suspended, asks, and runs the command.
 func (a *app) runExclusive(ctx context.Context, name string, run exclusive) error {
-	cluster, err := a.connect()
-	if err != nil {
-		return err
-	}
-	bot, err := cluster.bot(ctx, name)
+	cluster, bot, err := a.connectTo(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,7 @@ func newSupportCommand(app *app) *cobra.Command {
 		Example: "  kubectl rosey support movienight",
 		Args:    cobra.RangeArgs(1, 2), ValidArgsFunction: completeFileAfterName(app),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			cluster, err := app.connect()
-			if err != nil {
-				return err
-			}
-			bot, err := cluster.bot(command.Context(), arguments[0])
+			cluster, bot, err := app.connectTo(command.Context(), arguments[0])
 			if err != nil {
 				return err
 			}
