@@ -78,6 +78,9 @@ func (f *jobFlags) job(stdin io.Reader, command []string) (string, error) {
 	}
 	options := job.Options{Name: f.name, Stdin: f.stdin, Secrets: f.secrets}
 	built, err := job.Of(deployment, command, options)
+	if errors.Is(err, job.ErrName) {
+		return "", fmt.Errorf("--name: %w", err)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -73,6 +73,9 @@ const (
 	maxJobName = 63
 )
 
+// ErrName is what an error about Options.Name is, or about the name that a Job has without it.
+var ErrName = errors.New("the Job's name")
+
 // Of returns a Job that runs a command of rosey in a pod like those of a Deployment. Its pods have other labels than
 // those of the Deployment, so that no Service selects them. The operator's NetworkPolicy of the Deployment selects
 // these labels too.
@@ -82,7 +85,7 @@ func Of(deployment Object, command []string, options Options) (job Object, err e
 		name = deployment.Metadata.Name + "-" + commandName(command)
 	}
 	if len(name) > maxJobName {
-		return job, fmt.Errorf("the name of the Job, %q, has %d characters, expected at most %d", name, len(name), maxJobName)
+		return job, fmt.Errorf("%w %q has %d characters, expected at most %d", ErrName, name, len(name), maxJobName)
 	}
 	labels := map[string]string{
 		"app.kubernetes.io/name":      "rosey",
