@@ -32,9 +32,14 @@ isolate_node() {
 # unmount_other_nodes unmounts what a mount namespace inherits from another node: copies of its containers' mounts, which
 # would keep them in use after the containers have ended.
 unmount_other_nodes() {
-  local mounts
+  local mounts target message
   mapfile -t mounts < <(findmnt --noheadings --raw --output TARGET | grep -E "^$STATE/node[0-9]+/" | sort --reverse)
-  ((${#mounts[@]} == 0)) || umount --lazy "${mounts[@]}"
+  for target in "${mounts[@]}"; do
+    # It is gone if its container has ended meanwhile: whoever removes a file or directory removes the mounts on it in
+    # every namespace.
+    message=$(umount --lazy "$target" 2>&1) || ! findmnt --mountpoint "$target" >/dev/null ||
+      { echo "$message" >&2; return 1; }
+  done
 }
 
 # mount_private_directories mounts empty filesystems over the programs' hard-coded paths, so that two clusters do not

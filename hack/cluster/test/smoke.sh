@@ -174,6 +174,7 @@ check_helm() {
 }
 
 check_second_node() {
+  ok "a container that ends while a node starts does not keep it from starting" mounts_that_are_gone
   ok "add-node" "$CLUSTER" add-node --name smoke-a
   kubectl apply -f "$TEST_HOME/far.yaml" >/dev/null
   ok "pod on the second node is ready, with an image that the first one had" \
@@ -182,6 +183,22 @@ check_second_node() {
   prints "first node to a pod on the second" "this is far" in_pod get "http://$(address_of far):8080/"
   prints "logs from the second node" "serving on :8080" kubectl -n smoke logs far
   prints "no route out of the second node" "network is unreachable" in_far tcp 203.0.113.1:80
+}
+
+# mounts_that_are_gone unmounts another node's mounts, of which one is gone since they were listed.
+# shellcheck disable=SC2016 # the inner shell expands it
+mounts_that_are_gone() {
+  mkdir -p "$WORK/node1/left" && unshare --mount bash -c '
+    set -euo pipefail
+    STATE=$1
+    source "$2/../lib/isolation.sh"
+    mount -t tmpfs tmpfs "$STATE/node1/left"
+    findmnt() {
+      if [[ $1 == --mountpoint ]]; then command findmnt "$@"; else printf "%s\n" "$STATE/node1/gone" "$STATE/node1/left"; fi
+    }
+    unmount_other_nodes
+    ! command findmnt --mountpoint "$STATE/node1/left"
+  ' _ "$WORK" "$TEST_HOME"
 }
 
 # check_policy: from both nodes, since each one's firewall guards its own pods.
