@@ -27,7 +27,7 @@ func TestStatusOfOne(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	for _, want := range []string{
-		"well in namespace films: ready, Ready\n", "channel https://cytu.be/r/movies, mode NATS",
+		"well in namespace films is ready\n", "channel https://cytu.be/r/movies, mode NATS",
 		"all is well", "well-bot-1", "not asked: forwarding port 8080",
 	} {
 		if !strings.Contains(out, want) {
@@ -38,7 +38,7 @@ func TestStatusOfOne(t *testing.T) {
 		t.Errorf("colors without a terminal: %q", out)
 	}
 	_, colored, _ := callWith(t, streams{colors: true}, "status", "well")
-	if !strings.Contains(colored, "\x1b[32mready, Ready\x1b[0m") {
+	if !strings.Contains(colored, "\x1b[32mready\x1b[0m") {
 		t.Errorf("no colors in %q", colored)
 	}
 	if code, _, stderr := call(t, "status", "nobody"); code != exitFailure ||

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -86,8 +87,10 @@ func writeDetail(app *app, bot botDetail, wide bool) error {
 	state := map[metav1.ConditionStatus]string{
 		metav1.ConditionTrue: "ready", metav1.ConditionFalse: "not ready", metav1.ConditionUnknown: "not known",
 	}[bot.Ready]
-	text.writef("%s in namespace %s: %s\n", bot.Name, bot.Namespace,
-		text.paint(stateColor(bot.Ready), state+", "+bot.Reason))
+	if !strings.EqualFold(state, bot.Reason) {
+		state += ": " + bot.Reason
+	}
+	text.writef("%s in namespace %s is %s\n", bot.Name, bot.Namespace, text.paint(stateColor(bot.Ready), state))
 	text.writef("  %s\n  channel %s, mode %s\n", bot.Message, bot.Channel, bot.Mode)
 	if bot.Leader != "" {
 		text.writef("  in the channel is %s\n", bot.Leader)
