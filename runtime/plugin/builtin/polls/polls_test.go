@@ -254,6 +254,14 @@ func answers(says func() *plugintest.Answer) <-chan *plugintest.Answer {
 	return answered
 }
 
+// opening begins a vote up to where its poll is open, and the bot has not answered yet.
+func opening(room *plugintest.Room, mod plugintest.Person) (opens *plugintest.Held, answer <-chan *plugintest.Answer) {
+	opens = room.HoldBack("act.poll.open")
+	answer = answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
+	opens.Await(1)
+	return opens, answer
+}
+
 // A request is done and its reply lost, or another process has begun a vote: what this process does not know blocked
 // every other vote until it was started again.
 func TestAStoredVoteThatTheProcessDoesNotKnowBlocksNoOther(t *testing.T) {
@@ -354,9 +362,7 @@ func TestAPollWithoutAVoteStaysOpenForNobody(t *testing.T) {
 	t.Parallel()
 	room := nominated(t, "alice", "bob")
 	mod := room.As("mod", plugin.Moderator)
-	opens := room.HoldBack("act.poll.open")
-	answer := answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
-	opens.Await(1)
+	opens, answer := opening(room, mod)
 	room.DenyOnce("kv.set", "away")
 	opens.Release()
 	if one := <-answer; !strings.Contains(one.Failed, "away") {
@@ -366,9 +372,7 @@ func TestAPollWithoutAVoteStaysOpenForNobody(t *testing.T) {
 		t.Error("the poll is open")
 	}
 
-	opens = room.HoldBack("act.poll.open")
-	answer = answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
-	opens.Await(1)
+	opens, answer = opening(room, mod)
 	room.DenyOnce("kv.set", "away")
 	room.Refuse(plugin.PollClose, "not permitted")
 	opens.Release()
@@ -385,9 +389,7 @@ func TestAVoteThatCannotBeginClosesNoPollOfOthers(t *testing.T) {
 	t.Parallel()
 	room := nominated(t, "alice", "bob")
 	mod := room.As("mod", plugin.Moderator)
-	opens := room.HoldBack("act.poll.open")
-	answer := answers(func() *plugintest.Answer { return mod.Says("!moviepoll") })
-	opens.Await(1)
+	opens, answer := opening(room, mod)
 	room.OpenPoll("mod", "Pizza?", "yes", "no")
 	room.DenyOnce("state.poll", "away")
 	opens.Release()
