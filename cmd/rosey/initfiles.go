@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/platform"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -248,4 +250,22 @@ func (f *setupFiles) named(file setupFile, err error) error {
 		return nil
 	}
 	return fmt.Errorf("writing %s: %w", filepath.Join(f.dir, file.name), err)
+}
+
+// checkOwner reports a directory of another user into which root is about to write files that only root could read.
+func checkOwner(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("looking at the directory: %w", err)
+	}
+	owner, _, known := platform.Owner(info)
+	if !known || os.Geteuid() != 0 || owner == 0 {
+		return nil
+	}
+	name := strconv.Itoa(owner)
+	if found, err := user.LookupId(name); err == nil {
+		name = found.Username
+	}
+	return fmt.Errorf("%s belongs to %s, who could not read files of root: use runuser -u %s -- rosey init",
+		dir, name, name)
 }
