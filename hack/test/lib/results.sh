@@ -88,10 +88,17 @@ package_times() {
     }'
 }
 
+# report_cluster_checks repeats what the local cluster's own checks printed about those that failed.
+report_cluster_checks() {
+  [ ! -e "$results/cluster_checks" ] ||
+    awk '/^FAIL /{ shown = 1 } /^(ok   |[0-9]+ passed)/{ shown = 0 } shown' "$results/cluster_checks"
+}
+
 # report ends the run: the test runner's counts are the last lines. It returns 1 when a part failed.
 report() {
   report_slowest
   report_left_out
+  report_cluster_checks
   [ "${#failed[@]}" -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
   find "$results" -name 'counts.*' | sort | xargs -r cat
   [ "${#failed[@]}" -eq 0 ]

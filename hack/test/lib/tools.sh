@@ -190,7 +190,7 @@ build_earlier() {
 
 check_cluster() {
   say "the local cluster's own checks"
-  hack/cluster/cluster smoke
+  hack/cluster/cluster smoke | tee "$results/cluster_checks"
 }
 
 # The runtime and the simulator run concurrent code: they are tested under the race detector, the only part that needs C.
