@@ -5,7 +5,9 @@
 start_network() {
   echo "$NODE_NAME" >/proc/sys/kernel/hostname
   ip link set lo up
-  ip link add "$POD_BRIDGE" type bridge
+  # Without an address of its own, a bridge takes the lowest of its ports'. That changes when pods come and go, and the
+  # others would send to the old one for seconds.
+  ip link add "$POD_BRIDGE" address 02:00:00:00:00:01 type bridge
   ip addr add "$NODE_ADDRESS/24" dev "$POD_BRIDGE"
   ip link set "$POD_BRIDGE" up
   # The kernel needs a route to a Service's address before kube-proxy's rules translate it. A blackhole route would

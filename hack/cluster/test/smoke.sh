@@ -135,8 +135,23 @@ check_network() {
     "$CLUSTER" run --name smoke-a --net-only kubectl get --raw /api/v1/namespaces/smoke/services/web/proxy/
   prints "pod reaches the API with its token" "403 Forbidden" in_pod get https://kubernetes.default.svc/api/v1/pods
   prints "pod cannot reach outside" "network is unreachable" in_pod tcp 203.0.113.1:80
+  ok "pods that come and go do not change the MAC address of the others' gateway" gateway_keeps_address
   prints "no route out of the cluster" "Network is unreachable" "$CLUSTER" run --name smoke-a ip route get 203.0.113.1
   prints "no route from the machine to a pod" "No route to host" ip route get 198.18.0.10
+}
+
+# gateway_keeps_address attaches a port with a lower address than a pod can have.
+# shellcheck disable=SC2016 # the inner shell expands it
+gateway_keeps_address() {
+  "$CLUSTER" run --name smoke-a -- bash -euc '
+    address() { ip -brief link show pods | awk "{ print \$3 }"; }
+    before=$(address)
+    ip link add lowest address 00:00:00:00:00:01 type veth peer name lowest-peer
+    ip link set lowest master pods
+    after=$(address)
+    ip link delete lowest
+    [[ $after == "$before" ]] || { echo "$before became $after"; exit 1; }
+  '
 }
 
 service_address() { kubectl -n smoke get service web -o 'jsonpath={.spec.clusterIP}'; }
