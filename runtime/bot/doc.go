@@ -1,16 +1,16 @@
 // Package bot keeps one bot in one CyTube channel and publishes what happens there.
 //
 // It puts the parts together: package cytube is the connection to the server, room the state of the channel, and leader
-// the election among replicas. Package speech sends what the bot says, command executes what users ask for, and
-// publisher delivers events to the database. Package bot has the life cycle, and turns what the server sends into
-// events for the database and for subscribers.
+// the election among replicas. Package speech sends what the bot says, command executes what users ask for,
+// pluginclient passes on to plugins what concerns them, and publisher delivers events to the database. Package bot has
+// the life cycle, and turns what the server sends into events for the database and for subscribers.
 //
 // # Life cycle
 //
 // [Bot.Run] tries to join the channel until its context ends. Nothing else ends it: an unreachable server, a wrong
 // password or a ban can be solved from outside while the bot retries, and [Bot.Check] reports meanwhile what is wrong.
 // Each attempt reads the passwords again, joins, and runs a session until the connection ends. The pause before the
-// next attempt doubles from 2 seconds to a minute and starts again after a session of a minute or more. Some reasons
+// next attempt doubles from 2 to 30 seconds and starts again after a session of a minute or more. Some reasons
 // have a longer pause, for example 15 minutes after a ban. A password that was absent or refused is read every second,
 // and a change ends the pause.
 //
@@ -49,6 +49,13 @@
 // A leader that cannot join for half a minute resigns, if another replica on another machine may be able to: the server
 // is unreachable, it limits connections or logins from an address, or a password file is absent. A ban applies to
 // every replica, so a banned leader does not resign.
+//
+// # Commands and plugins
+//
+// The configuration of commands and plugins is in files that may change while the bot runs. They are read every second,
+// whether the bot is in the channel or not, and what changed is put into force (plugins.go). A file with a mistake
+// leaves what was in force, and a Check reports it. For each session the commands and plugins get the speaker and the
+// room; between sessions they get nothing.
 //
 // # What is published
 //

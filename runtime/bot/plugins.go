@@ -51,7 +51,7 @@ func (b *Bot) newLive(o Options) *live {
 	return l
 }
 
-// watch reads the files until ctx ends.
+// watchLive reads the files until ctx ends.
 func (b *Bot) watchLive(ctx context.Context) {
 	for {
 		b.readLive(ctx)

@@ -1,13 +1,20 @@
-// Package bus is the NATS side of the runtime: the connection, the subjects and JSON bodies on the wire, requests to
-// the database service, and the stream of events.
+// Package bus is the NATS side of the runtime: the connection, the subjects and JSON bodies on the wire, requests and
+// replies to them, and the stream of events.
 //
 // # Subjects and bodies
 //
 // The bot publishes what happens in the channel as events, and sends requests to the database service. Each subject is
-// a prefix, by which several bots share a NATS server, and a [Suffix]. [Events] lists the suffixes of events; all
-// others are requests. Subjects and bodies are those of Rosey-Robot 0.5 (the Python bot) with optional fields added, so
-// an unmodified Python bot or Python database service is a valid peer. The bodies of events are in events.go, those of
-// requests and replies in requests.go.
+// a prefix, by which several bots share a NATS server, and a [Suffix]; subjects.go lists those of the database service,
+// and [Events] which of them are events. These subjects and bodies are those of Rosey-Robot 0.5 (the Python bot) with
+// optional fields added, so an unmodified Python bot or Python database service is a valid peer. The bodies of events
+// are in events.go and media.go, those of requests and replies in the files named after their subject: requests.go for
+// those of the Python bot, outbound.go, queries.go, people.go and processes.go.
+//
+// A bot answers requests itself too (channelstate.go, channelcommands.go), publishes what the server sends to
+// subscribers, and exchanges messages with plugins on subjects of their own ([PluginSubjects]).
+//
+// [Requester] sends a request and tells an absent service from one that refuses. [Serve] replies to requests whose body
+// says nothing, and [Discovery] makes a process known to `nats micro`.
 //
 // Every event has an ID, which the header [MsgIDHeader] carries, and is stored once for each ID, however often it is
 // published. That makes it safe to publish again what could not be confirmed. The Python service knows no IDs, and

@@ -59,7 +59,7 @@ const (
 // the last day before To.
 type UserCountsRequest struct {
 	Range
-	// Points is the highest number of items, from 1 to MaxCountPoints. 0: DefaultCountPoints.
+	// Points is the highest number of items, from 2 to MaxCountPoints. 0: DefaultCountPoints.
 	Points int `json:"points,omitempty"`
 	// Joins adds UserCountsReply.Joins.
 	Joins bool `json:"joins,omitempty"`

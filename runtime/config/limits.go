@@ -15,7 +15,8 @@ type Limits struct {
 	// NameBytes bounds the name of a user or a channel.
 	NameBytes int `json:"nameBytes,omitempty"`
 	// ChannelRows and ChannelBytes bound the rows of a channel: chat, joins and leaves, stays of bots, samples, actions,
-	// and outbound lines. A row counts as its texts, twice its event's ID, and RowOverhead bytes.
+	// reports of what was played, hours in which somebody wrote, and outbound lines. A row counts as its texts, twice its
+	// event's ID, and RowOverhead bytes.
 	ChannelRows  int `json:"channelRows,omitempty"`
 	ChannelBytes int `json:"channelBytes,omitempty"`
 	// People bounds the users that are known of a channel.

@@ -120,7 +120,7 @@ func (e *Engine) peopleExport(ctx context.Context, r Request) (any, error) {
 		err = fmt.Errorf("%w: cursor: expected the next of an earlier reply", errInvalid)
 		return bus.PeopleExportReply{Error: err.Error()}, err
 	case err != nil:
-		return bus.PeopleExportReply{Error: errUnavailable}, err
+		return bus.PeopleExportReply{Error: errUnavailable}, fmt.Errorf("reading what is stored about a person: %w", err)
 	}
 	reply.Success = true
 	return reply, nil

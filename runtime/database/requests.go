@@ -152,7 +152,7 @@ func (e *Engine) recentChat(ctx context.Context, r Request) (any, error) {
 	}
 	rows, err := e.store.RecentChatWithin(ctx, channel, int(min(request.Limit, maxRows)), r.MaxReply)
 	if err != nil {
-		return noRows, fmt.Errorf("reading recent chat: %w", err)
+		return noRows, err
 	}
 	lines := make([]bus.RecentLine, 0, len(rows))
 	for _, row := range slices.Backward(rows) {
@@ -223,7 +223,7 @@ func (e *Engine) userStats(ctx context.Context, r Request) (any, error) {
 	user, seen, err := e.store.User(ctx, channel, name)
 	switch {
 	case err != nil:
-		return bus.QueryError{Error: errUnavailable, Retry: true}, fmt.Errorf("reading a user: %w", err)
+		return bus.QueryError{Error: errUnavailable, Retry: true}, err
 	case !seen:
 		return bus.UserNotFoundReply{Username: name, Success: true, Message: "nobody of this name has been seen"}, nil
 	}

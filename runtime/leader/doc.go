@@ -5,8 +5,8 @@
 //
 // The candidates for a channel compete for one key of a JetStream key-value bucket. The bucket belongs to a subject
 // prefix, which bots of several channels may share, so each channel has a key of its own: the SHA-256 of its server and
-// name, in lower case (KeyName). The bucket has a TTL, so the key disappears when
-// its writer stops renewing it. The value names the holder: its pod, the pod's UID, and the process.
+// name, in lower case (KeyName). The bucket has a TTL, so the key disappears when its writer stops renewing it. The
+// value names the holder: its pod, the pod's UID, and the process.
 //
 // # Acquiring
 //

@@ -32,8 +32,8 @@ type Leadership struct {
 }
 
 // newLeadership returns the Leadership after a successful write, which was sent at sent, or with revision 0 that of the
-// only candidate. It ends with Release, not with
-// ctx: a bot that stops has to leave the channel first and leads while it does.
+// only candidate. It ends with Release, not with ctx: a bot that stops has to leave the channel first and leads while
+// it does.
 func newLeadership(
 	ctx context.Context, e *Elector, revision uint64, sent time.Time, reason AcquireReason,
 ) *Leadership {

@@ -21,6 +21,6 @@
 // A Room is not safe for concurrent use. It belongs to the goroutine that reads the connection's events; other
 // goroutines get a Snapshot from it.
 //
-// A Room has only state that something reads. Polls, emotes, the message of the day and the channel's style are not
-// part of it: package bot publishes them to subscribers as they arrive.
+// A Room has only state that something reads. Emotes, the message of the day and the channel's style are not part of
+// it: package bot publishes them to subscribers as they arrive.
 package room

@@ -37,7 +37,7 @@ type Publisher interface {
 	Publish(ctx context.Context, suffix bus.Suffix, eventID string, payload any)
 }
 
-// Options configure a Speaker. All but LineWaits are required.
+// Options configure a Speaker. All but Waiting are required.
 type Options struct {
 	Conn Conn
 	// Tracker is that of the process. One Speaker uses it at a time.
@@ -165,8 +165,7 @@ func (s *Speaker) HeardOwnPM(pm cytube.PM) {
 // HeardRefusal notes the refusal of a message: Cooldown, SpamFiltered, NoFlood or ErrorMsg.
 func (s *Speaker) HeardRefusal(event cytube.Event) { s.post(func() { s.heardRefusal(event) }) }
 
-// Replayed notes a line that the server repeats on joining; own is true if it is under the bot's
-// name.
+// Replayed notes a line that the server repeats on joining; own is true if it is under the bot's name.
 func (s *Speaker) Replayed(line cytube.ChatMessage, own bool) {
 	shown, _ := cytube.TypedText(line.HTML)
 	s.post(func() {

@@ -19,8 +19,8 @@ const (
 )
 
 // Tracker remembers the results of the lines that this process was given, and what was said under the bot's name. It
-// outlives a session, because a line can be said just before the connection breaks. Only the goroutine of
-// the Speaker that is running uses it.
+// outlives a session, because a line can be said just before the connection breaks. Only the goroutine of the Speaker
+// that is running uses it.
 type Tracker struct {
 	lines map[lineID]*line
 	// heard are the bot's own lines as they came in, to ignore them when the server repeats them.

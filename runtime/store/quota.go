@@ -41,8 +41,8 @@ type Usage struct {
 type ChannelUsage struct {
 	Channel Channel
 	// Rows are lines of chat, joins and leaves, watches, samples, actions, reports of what was played, hours of users, and
-	// outbound messages. Bytes are those of their
-	// texts, twice those of the IDs of events and clients, and config.RowOverhead for each row.
+	// outbound messages. Bytes are those of their texts, twice those of the IDs of events and clients, and
+	// config.RowOverhead for each row.
 	Rows, Bytes int64
 	// People is the number of users, OutboundWaiting that of outbound messages that are neither sent nor abandoned.
 	People, OutboundWaiting int64

@@ -60,9 +60,8 @@ type DeadLetter struct {
 	Prefix string
 	// Subject is the subject without the prefix.
 	Subject string
-	// MsgID is the NATS message ID, empty if there was none. Dead letters with the same Prefix, MsgID and Subject are the
-	// same.
-	// Of an ID of more than 512 bytes it is a hash.
+	// MsgID is the NATS message ID, empty if there was none. Of an ID of more than 512 bytes it is a hash. Dead letters
+	// with the same Prefix, MsgID and Subject are the same.
 	MsgID string
 	// Reason says why, for people.
 	Reason  string

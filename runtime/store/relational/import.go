@@ -159,5 +159,9 @@ func (s Store) ChatWithout(
 		arguments = append(arguments, marker)
 		query += fmt.Sprintf(` AND replace(event_id, $%d, '') = event_id`, len(arguments))
 	}
-	return Select(ctx, s.db, query+` ORDER BY at, event_id`, arguments, scanLine)
+	lines, err := Select(ctx, s.db, query+` ORDER BY at, event_id`, arguments, scanLine)
+	if err != nil {
+		return nil, fmt.Errorf("reading the lines of chat that were not imported: %w", err)
+	}
+	return lines, nil
 }

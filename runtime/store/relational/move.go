@@ -24,8 +24,8 @@ type Moved struct {
 
 // Move copies a snapshot of all rows of a database, and its identity, to another database. The source is only read.
 // Move may be interrupted and repeated; then it takes what has changed since. It fails unless the target is empty or
-// has the identity of the source from an earlier Move. progress is called with the number of rows of
-// a table that have been read and their total.
+// has the identity of the source from an earlier Move. progress is called with the number of rows of a table that have
+// been read and their total.
 func Move(ctx context.Context, from, to Store, progress func(table string, done, rows int64)) ([]Moved, error) {
 	m := &mover{to: to, progress: progress, channels: map[int64]int64{}, names: map[int64]store.Channel{}}
 	err := from.db.ReadAll(ctx, func(ctx context.Context, tx Tx) error {

@@ -10,8 +10,8 @@ import (
 
 const (
 	// A claim that is valid at $4 keeps the message: the bot may be saying it. Who takes it back is not stored: the name
-	// would stay when that user is forgotten. Two transactions that cancel and claim one
-	// message lock its row, and the second one sees what the first has done.
+	// would stay when that user is forgotten. Two transactions that cancel and claim one message lock its row, and the
+	// second one sees what the first has done.
 	cancelSQL = `UPDATE outbound SET cancelled_at = $4, abandoned_at = $4, last_error = 'taken back', claimed_by = NULL,
   claimed_until = NULL
 WHERE id = $3 AND channel_id = ` + channelID + ` AND ` + isOpen + ` AND coalesce(claimed_until, 0) <= $4`

@@ -45,7 +45,10 @@ func (s Store) User(
 func (s Store) CountUsers(ctx context.Context, channel store.Channel) (int, error) {
 	const query = `SELECT count(*) FROM users WHERE channel_id = ` + channelID
 	count, _, err := selectOne(ctx, s.db, query, channelArguments(channel), scanValue[int])
-	return count, err
+	if err != nil {
+		return 0, fmt.Errorf("counting the users: %w", err)
+	}
+	return count, nil
 }
 
 // KnownUsers implements store.Store.
@@ -85,7 +88,10 @@ func (s Store) users(
 		}
 		return addSessions(ctx, tx, users, watches, presenceQuery, presenceArguments)
 	})
-	return users, err
+	if err != nil {
+		return nil, fmt.Errorf("reading users: %w", err)
+	}
+	return users, nil
 }
 
 // Watches implements store.Queries.
@@ -165,7 +171,11 @@ var (
 
 // RecentChat implements store.Store.
 func (s Store) RecentChat(ctx context.Context, channel store.Channel, limit int) ([]store.RecentLine, error) {
-	return newest(ctx, s.db, recentSQL, channel, limit, scanLine)
+	lines, err := newest(ctx, s.db, recentSQL, channel, limit, scanLine)
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest lines of chat: %w", err)
+	}
+	return lines, nil
 }
 
 // RecentChatWithin implements store.Store.
@@ -181,7 +191,10 @@ func (s Store) RecentChatWithin(
 		lines, err = newest(ctx, tx, recentSQL, channel, fit(sizes, int64(size)), scanLine)
 		return err
 	})
-	return lines, err
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest lines of chat: %w", err)
+	}
+	return lines, nil
 }
 
 func scanLine(line *store.RecentLine) []any {
@@ -191,17 +204,25 @@ func scanLine(line *store.RecentLine) []any {
 // UserCounts implements store.Store.
 func (s Store) UserCounts(ctx context.Context, channel store.Channel, limit int) ([]store.CountSample, error) {
 	const query = `SELECT at, chat, connected FROM user_counts`
-	return newest(ctx, s.db, query, channel, limit, func(sample *store.CountSample) []any {
+	samples, err := newest(ctx, s.db, query, channel, limit, func(sample *store.CountSample) []any {
 		return []any{millis{&sample.At}, &sample.Chat, &sample.Connected}
 	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest samples of the number of users: %w", err)
+	}
+	return samples, nil
 }
 
 // Actions implements store.Store.
 func (s Store) Actions(ctx context.Context, channel store.Channel, limit int) ([]store.PastAction, error) {
 	query := `SELECT at, username, action_type, ` + cut("details") + ` FROM user_actions`
-	return newest(ctx, s.db, query, channel, limit, func(action *store.PastAction) []any {
+	actions, err := newest(ctx, s.db, query, channel, limit, func(action *store.PastAction) []any {
 		return []any{millis{&action.At}, &action.Username, &action.Type, &action.Details}
 	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the newest actions: %w", err)
+	}
+	return actions, nil
 }
 
 // newest returns the newest rows of a table of events, oldest first.
@@ -218,9 +239,12 @@ func newest[T any](
 func (s Store) TopChatters(ctx context.Context, channel store.Channel, limit int) ([]store.Chatter, error) {
 	query := `SELECT ` + cut("name") + `, chat_lines FROM users WHERE channel_id = ` + channelID + ` AND chat_lines > 0
 ORDER BY chat_lines DESC, name_key LIMIT $3`
-	return Select(ctx, s.db, query, channelArguments(channel, max(limit, 0)), func(chatter *store.Chatter) []any {
-		return []any{&chatter.Username, &chatter.Lines}
-	})
+	scan := func(chatter *store.Chatter) []any { return []any{&chatter.Username, &chatter.Lines} }
+	chatters, err := Select(ctx, s.db, query, channelArguments(channel, max(limit, 0)), scan)
+	if err != nil {
+		return nil, fmt.Errorf("reading who wrote the most lines: %w", err)
+	}
+	return chatters, nil
 }
 
 // HighWater implements store.Store.
@@ -229,6 +253,9 @@ func (s Store) HighWater(ctx context.Context, channel store.Channel) (store.Maxi
 	maxima, _, err := selectOne(ctx, s.db, query, channelArguments(channel), func(maxima *store.Maxima) []any {
 		return []any{&maxima.Chat, millis{&maxima.ChatAt}, &maxima.Connected, millis{&maxima.ConnectedAt}}
 	})
+	if err != nil {
+		return store.Maxima{}, fmt.Errorf("reading the maxima of the number of users: %w", err)
+	}
 	// An unknown maximum is stored as 0 at the time of the other one.
 	if maxima.Chat <= 0 {
 		maxima.Chat, maxima.ChatAt = 0, time.Time{}
@@ -236,7 +263,7 @@ func (s Store) HighWater(ctx context.Context, channel store.Channel) (store.Maxi
 	if maxima.Connected <= 0 {
 		maxima.Connected, maxima.ConnectedAt = 0, time.Time{}
 	}
-	return maxima, err
+	return maxima, nil
 }
 
 // Status implements store.Store.
@@ -246,9 +273,12 @@ func (s Store) Status(ctx context.Context, channel store.Channel) (map[string]js
 	rows, err := Select(ctx, s.db, query, channelArguments(channel), func(row *fieldRow) []any {
 		return []any{&row.name, &row.value}
 	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the status of the bot: %w", err)
+	}
 	fields := map[string]json.RawMessage{}
 	for _, row := range rows {
 		fields[row.name] = json.RawMessage(row.value)
 	}
-	return fields, err
+	return fields, nil
 }

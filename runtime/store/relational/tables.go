@@ -43,9 +43,9 @@ func (t Table) withSequence() Table {
 	return t
 }
 
-// The tables that belong to channels, and dead letters. A merge gives the same row in any order:
-// each column is a minimum, a maximum, or the value of the last writer by time. The CASE expressions stand for the
-// function greatest, which SQLite calls max.
+// The tables that belong to channels, and dead letters. A merge gives the same row in any order: each column is a
+// minimum, a maximum, or the value of the last writer by time. The CASE expressions stand for the function greatest,
+// which SQLite calls max.
 var (
 	// Apply adds to chat_lines instead; see countedUsersTable. Of two copies of a count the greater is the one that
 	// continues.
