@@ -92,8 +92,7 @@ func query[Q, R any](
 		}
 		var reply R
 		err := s.ask(r.Context(), suffix, request, &reply)
-		s.logUnexpected(r.Context(), "the API", err)
-		if message, code := explain(err); err != nil {
+		if message, code := s.explain(r.Context(), "the API", err); err != nil {
 			s.fail(w, r, code, inMilliseconds(message))
 			return
 		}
@@ -323,23 +322,23 @@ func (s *Server) cancelOutbound(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply, err := s.cancel(r, id)
-	if message, code := explainCancel(reply.State, err); err != nil {
-		s.fail(w, r, code, message)
+	if message, code := s.explain(r.Context(), takingBack, err); err != nil {
+		s.fail(w, r, cancelCode(reply.State, err, code), message)
 		return
 	}
 	writeJSON(w, http.StatusOK, reply)
 }
 
-// explainCancel is explain, with codes for lines that do not exist and for those that do not wait any more.
-func explainCancel(state bus.OutboundState, err error) (message string, code int) {
-	message, code = explain(err)
+// cancelCode returns the code of explain, and codes of their own for lines that do not exist and for those that do not
+// wait any more.
+func cancelCode(state bus.OutboundState, err error, code int) int {
 	switch _, isProblem := errors.AsType[*QueryProblem](err); {
 	case isProblem && state == bus.OutboundUnknown:
-		code = http.StatusNotFound
+		return http.StatusNotFound
 	case isProblem && state != "":
-		code = http.StatusConflict
+		return http.StatusConflict
 	}
-	return message, code
+	return code
 }
 
 // apiState is what is known of the channel now.

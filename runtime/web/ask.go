@@ -129,8 +129,23 @@ func (s *Server) origin() bus.Origin {
 	return bus.Origin{Server: s.options.Channel.Server, Channel: s.options.Channel.Name}
 }
 
-// explain returns the error of ask for readers, and the code of the response. "" is for nil.
-func explain(err error) (message string, code int) {
+// What is asked for in several places, for explain.
+const (
+	commandsAndPlugins = "commands and plugins"
+	outboundLines      = "outbound lines"
+	peopleOverTime     = "people over time"
+	takingBack         = "taking a line back"
+)
+
+// explain returns the error of ask for readers, and the code of the response; what says for the log what was asked. ""
+// is for nil. It logs an error that a reader is told to look for in the log.
+func (s *Server) explain(ctx context.Context, what string, err error) (message string, code int) {
+	s.logUnexpected(ctx, what, err)
+	return explanation(err)
+}
+
+// explanation returns the words for an error of ask, and the code of the response.
+func explanation(err error) (message string, code int) {
 	problem, isProblem := errors.AsType[*QueryProblem](err)
 	_, denied := errors.AsType[*bus.DeniedError](err)
 	switch {
@@ -163,10 +178,10 @@ func explain(err error) (message string, code int) {
 // unexpectedEvery is the shortest time between two logged errors.
 const unexpectedEvery = time.Second
 
-// logUnexpected logs an error that explain has no words for, unless it is that the reader has gone away. It logs few of
-// many, because readers choose how many there are.
+// logUnexpected logs an error of ask that whoever runs the bot has to mend, unless the reader has gone away. It logs
+// few of many, because readers choose how many there are.
 func (s *Server) logUnexpected(ctx context.Context, what string, err error) {
-	_, code := explain(err)
+	_, code := explanation(err)
 	if code == http.StatusBadGateway && ctx.Err() == nil && s.unexpected.Allow() {
 		s.options.Log.WarnContext(ctx, "a page lacks a part", "part", what, "error", err)
 	}

@@ -182,8 +182,7 @@ func (s *Server) fillChat(r *http.Request, content *chatView) (code int) {
 	request := content.request(s.origin())
 	var reply bus.ChatReply
 	err := s.ask(r.Context(), bus.QueryChat, request, &reply)
-	s.logUnexpected(r.Context(), "chat", err)
-	if content.Problem, code = explain(err); err != nil {
+	if content.Problem, code = s.explain(r.Context(), "chat", err); err != nil {
 		return code
 	}
 	content.Lines, content.Forward = linesOf(reply.Items), request.Order == bus.Ascending
@@ -275,7 +274,7 @@ func (d *chatDownload) run(r *http.Request) {
 		var reply bus.ChatReply
 		wait := max(turnWait, time.Until(d.until))
 		if err := d.server.askInTurn(r.Context(), d.server.searches, wait, bus.QueryChat, d.request, &reply); err != nil {
-			message, code := explain(err)
+			message, code := d.server.explain(r.Context(), "a download", err)
 			if !d.started {
 				d.server.fail(d.w, r, code, message)
 				return

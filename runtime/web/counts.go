@@ -55,13 +55,12 @@ func (s *Server) counts(r *http.Request, points int) (reply bus.UserCountsReply,
 	request := bus.UserCountsRequest{Origin: s.origin(), Points: points, Joins: s.allows(ForPeople, r)}
 	request.From.Time = time.Now().Add(-countsSpan)
 	err = s.ask(r.Context(), bus.QueryUserCounts, request, &reply)
-	s.logUnexpected(r.Context(), "people over time", err)
 	return reply, err
 }
 
 func (s *Server) serveCountsChart(w http.ResponseWriter, r *http.Request) {
 	reply, err := s.counts(r, 290) // steps of five minutes
-	if message, code := explain(err); err != nil {
+	if message, code := s.explain(r.Context(), peopleOverTime, err); err != nil {
 		s.fail(w, r, code, message)
 		return
 	}
@@ -83,6 +82,7 @@ func (s *Server) filmMarks(ctx context.Context, from int64) (marks []mark) {
 	request := bus.MediaRequest{Page: bus.Page{Limit: maxMarks}, Origin: s.origin()}
 	request.From.Time = time.Unix(from, 0)
 	if err := s.ask(ctx, bus.QueryMedia, request, &reply); err != nil {
+		s.logUnexpected(ctx, "films in a chart", err)
 		return nil
 	}
 	for _, item := range reply.Items {
@@ -120,7 +120,7 @@ type countsView struct {
 func (s *Server) serveCounts(w http.ResponseWriter, r *http.Request) {
 	var content countsView
 	reply, err := s.counts(r, 50) // steps of half an hour
-	message, code := explain(err)
+	message, code := s.explain(r.Context(), peopleOverTime, err)
 	content.Problem, content.Items, content.Joins = message, reply.Items, reply.Joins
 	slices.Reverse(content.Items)
 	slices.Reverse(content.Joins)

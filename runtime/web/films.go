@@ -82,8 +82,7 @@ func (s *Server) fillFilms(r *http.Request, content *filmsView, cursor string) (
 	err := s.ask(r.Context(), bus.QueryMedia, bus.MediaRequest{
 		Page: bus.Page{Cursor: cursor}, By: content.By, Username: content.Person, Origin: s.origin(),
 	}, &reply)
-	s.logUnexpected(r.Context(), "films", err)
-	content.Problem, code = explain(err)
+	content.Problem, code = s.explain(r.Context(), "films", err)
 	content.Items, content.CountedFromMS = reply.Items, reply.CountedFromMS
 	content.Pages = linkPages("More films", "films", content.values(content.By), "cursor", cursor, reply.Next)
 	return code
@@ -110,8 +109,7 @@ func (s *Server) serveRecords(w http.ResponseWriter, r *http.Request) {
 	if problem == "" {
 		err := s.ask(r.Context(), bus.QueryRecords,
 			bus.RecordsRequest{Zone: bus.Zone{UTCOffset: zone}, Origin: s.origin()}, &content.RecordsReply)
-		s.logUnexpected(r.Context(), "records", err)
-		content.Problem, code = explain(err)
+		content.Problem, code = s.explain(r.Context(), "records", err)
 	}
 	s.render(w, r, code, "records.html", view{Title: "Records", Data: content})
 }

@@ -48,12 +48,8 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 func (s *Server) renderHealth(w http.ResponseWriter, r *http.Request, problem string, code int) {
 	var content healthView
 	processes, err := s.requests.Processes(r.Context())
-	s.logUnexpected(r.Context(), "the processes", err)
-	switch {
-	case errors.Is(err, bus.ErrNoService):
+	if content.Problem, _ = s.explain(r.Context(), "the processes", err); errors.Is(err, bus.ErrNoService) {
 		content.Problem = "No process replies: neither bot nor database service is connected to the message bus (NATS)."
-	case err != nil:
-		content.Problem, _ = explain(err)
 	}
 	slices.SortFunc(processes, func(a, b bus.ProcessStatus) int {
 		return strings.Compare(string(a.Report.Component)+a.Instance, string(b.Report.Component)+b.Instance)
@@ -88,8 +84,7 @@ func (s *Server) deadLetters(ctx context.Context, after string) (
 		request.After = id
 	}
 	err := s.ask(ctx, bus.DeadList, request, &reply)
-	s.logUnexpected(ctx, "dead letters", err)
-	problem, code = explain(err)
+	problem, code = s.explain(ctx, "dead letters", err)
 	return reply, problem, code
 }
 
@@ -116,8 +111,7 @@ func (s *Server) postDead(w http.ResponseWriter, r *http.Request) {
 	}
 	var reply bus.DeadChangeReply
 	err = s.ask(r.Context(), suffix, bus.DeadChangeRequest{IDs: []int64{id}, Origin: s.origin()}, &reply)
-	s.logUnexpected(r.Context(), "changing a dead letter", err)
-	problem, code := explain(err)
+	problem, code := s.explain(r.Context(), "changing a dead letter", err)
 	if len(reply.Failed) > 0 {
 		problem, code = status.OneLine(reply.Failed[0].Error, maxMessage), http.StatusConflict
 	}

@@ -48,9 +48,8 @@ func (s *Server) renderOutbound(w http.ResponseWriter, r *http.Request, problem,
 	}
 	var reply bus.OutboundListReply
 	err := s.ask(r.Context(), bus.QueryOutbound, request, &reply)
-	s.logUnexpected(r.Context(), "outbound lines", err)
 	content.Problem = problem
-	if message, failed := explain(err); problem == "" {
+	if message, failed := s.explain(r.Context(), outboundLines, err); problem == "" {
 		content.Problem, code = message, failed
 	}
 	content.Items = reply.Items
@@ -80,7 +79,7 @@ func (s *Server) postCancel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, err = s.cancel(r, id)
-	if message, code := explain(err); err != nil {
+	if message, code := s.explain(r.Context(), takingBack, err); err != nil {
 		s.fail(w, r, code, "The line was not taken back. "+message)
 		return
 	}
@@ -92,7 +91,6 @@ func (s *Server) cancel(r *http.Request, id int64) (reply bus.OutboundCancelRepl
 	person, _ := personOf(r)
 	request := bus.OutboundCancelRequest{ID: id, Asker: person.Name, Origin: s.origin()}
 	err = s.ask(r.Context(), bus.OutboundCancel, request, &reply)
-	s.logUnexpected(r.Context(), "taking a line back", err)
 	if err == nil {
 		s.options.Log.InfoContext(r.Context(), "a line was taken back on a page", "asker", person.Name, "id", id)
 	}

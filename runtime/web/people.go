@@ -103,8 +103,7 @@ func (s *Server) servePeople(w http.ResponseWriter, r *http.Request) {
 	err := s.ask(r.Context(), bus.QueryUsers, bus.UsersRequest{
 		Page: bus.Page{Cursor: cursor}, Sort: content.Sort, Order: content.Order, Filter: content.Filter, Origin: s.origin(),
 	}, &reply)
-	s.logUnexpected(r.Context(), "people", err)
-	message, code := explain(err)
+	message, code := s.explain(r.Context(), "people", err)
 	content.Problem, content.Items, content.Total = message, reply.Items, reply.Total
 	content.Columns = content.columns()
 	values := content.values(content.Sort, content.Order)
@@ -196,8 +195,7 @@ func (s *Server) askPerson(r *http.Request) (content personView, code int) {
 	err := s.ask(r.Context(), bus.QueryUser, bus.UserRequest{
 		Username: content.Name, Zone: bus.Zone{UTCOffset: content.Zone}, Origin: s.origin(),
 	}, &content.UserReply)
-	s.logUnexpected(r.Context(), "a person", err)
-	content.Problem, code = explain(err)
+	content.Problem, code = s.explain(r.Context(), "a person", err)
 	if err == nil && !content.Found {
 		content.Problem, code = "Nobody of this name has been seen in the channel.", http.StatusNotFound
 	}

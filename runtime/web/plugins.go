@@ -55,8 +55,8 @@ func (s *Server) commands(r *http.Request) (commands bus.ChannelCommands, proble
 	if err == nil && !commands.Success {
 		err = errNoCommands
 	}
-	s.logUnexpected(r.Context(), "commands and plugins", err)
-	if problem, code = explain(err); errors.Is(err, bus.ErrNoService) || errors.Is(err, bus.ErrNoReply) {
+	problem, code = s.explain(r.Context(), commandsAndPlugins, err)
+	if errors.Is(err, bus.ErrNoService) || errors.Is(err, bus.ErrNoReply) {
 		problem = "The bot does not answer at the moment, so it is not known which commands there are."
 	}
 	if !s.allows(ForTokens, r) {
@@ -156,8 +156,7 @@ func (s *Server) servePluginActions(w http.ResponseWriter, r *http.Request) {
 	}
 	var reply bus.PluginActionsReply
 	err := s.ask(r.Context(), bus.QueryPluginActions, request, &reply)
-	s.logUnexpected(r.Context(), "what plugins did", err)
-	problem, code := explain(err)
+	problem, code := s.explain(r.Context(), "what plugins did", err)
 	content.Problem, content.Items = problem, reply.Items
 	content.Plugins = s.pluginsToChoose(r.Context(), content)
 	values := url.Values{}
@@ -172,10 +171,10 @@ func (s *Server) servePluginActions(w http.ResponseWriter, r *http.Request) {
 // list, which may be there no more.
 func (s *Server) pluginsToChoose(ctx context.Context, content pluginActionsView) (names []string) {
 	var commands bus.ChannelCommands
-	if s.ask(ctx, bus.CommandsGet(s.options.Channel.Name), s.origin(), &commands) == nil {
-		for _, one := range commands.Plugins {
-			names = append(names, one.Name)
-		}
+	err := s.ask(ctx, bus.CommandsGet(s.options.Channel.Name), s.origin(), &commands)
+	s.logUnexpected(ctx, commandsAndPlugins, err)
+	for _, one := range commands.Plugins {
+		names = append(names, one.Name)
 	}
 	for _, item := range content.Items {
 		names = append(names, item.Plugin)

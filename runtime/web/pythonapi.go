@@ -38,8 +38,7 @@ func (s *Server) askPython(w http.ResponseWriter, r *http.Request, suffix bus.Su
 	if err == nil {
 		return true
 	}
-	s.logUnexpected(r.Context(), "the Python bot's API", err)
-	message, code := explain(err)
+	message, code := s.explain(r.Context(), "the Python bot's API", err)
 	s.fail(w, r, code, message)
 	return false
 }

@@ -41,8 +41,7 @@ const (
 func (s *Server) mine(ctx context.Context, person Person) (content mineView) {
 	var reply bus.OutboundListReply
 	err := s.ask(ctx, bus.QueryOutbound, bus.OutboundListRequest{Origin: s.origin()}, &reply)
-	content.Problem, _ = explain(err)
-	s.logUnexpected(ctx, "outbound lines", err)
+	content.Problem, _ = s.explain(ctx, outboundLines, err)
 	oldest := time.Now().Add(-mineAge).UnixMilli()
 	for _, item := range reply.Items {
 		if item.Asker != person.Name || item.QueuedMS < oldest || len(content.Items) >= maxMine {
@@ -136,8 +135,7 @@ func (s *Server) say(ctx context.Context, person Person, text, clientID string) 
 	}
 	var reply bus.OutboundPutReply
 	err := s.ask(ctx, suffix, request, &reply)
-	problem, code = explain(err)
-	s.logUnexpected(ctx, "saying a line", err)
+	problem, code = s.explain(ctx, "saying a line", err)
 	if err == nil {
 		s.options.Log.InfoContext(ctx, "a line was queued on a page", "asker", person.Name, "id", reply.ID)
 	}

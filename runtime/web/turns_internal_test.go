@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"rosey.dev/rosey/runtime/bus"
 )
 
@@ -235,5 +237,28 @@ func TestReadersDoNotFillTheLog(t *testing.T) {
 	}
 	if lines := bytes.Count(logged.Bytes(), []byte("\n")); lines == 0 || lines == 50 {
 		t.Errorf("%d lines for 50 requests", lines)
+	}
+}
+
+// TestWhatReadersAreToldIsInTheLogIsThere asks for what cannot be read on every page that sends readers to the log.
+func TestWhatReadersAreToldIsInTheLogIsThere(t *testing.T) {
+	t.Parallel()
+	served, p := newPeer(t, public())
+	for suffix, targets := range map[bus.Suffix][]string{
+		bus.QueryChat:       {"/chat", "/chat/download?format=text", "/api/v1/chat"},
+		bus.QueryMedia:      {"/films"},
+		bus.QueryUserCounts: {"/now/counts", "/now/counts.json"},
+		bus.QueryUsers:      {"/people"},
+	} {
+		p.replies(suffix, "no reply")
+		for _, target := range targets {
+			var logged bytes.Buffer
+			p.server.options.Log = slog.New(slog.NewTextHandler(&logged, nil))
+			p.server.unexpected = rate.NewLimiter(rate.Inf, 1)
+			_, body := send(t, served, http.MethodGet, target, "")
+			if !strings.Contains(body, "finds more in the log") || !strings.Contains(logged.String(), "level=WARN") {
+				t.Errorf("%s: the page %.300q, the log %q", target, body, logged.String())
+			}
+		}
 	}
 }
