@@ -11,9 +11,6 @@ import (
 	"rosey.dev/rosey/runtime/store"
 )
 
-// catchUpBatch is how many events are read again before they are stored.
-const catchUpBatch = maxBatch
-
 // record records in the database how far the stream's events are stored.
 func (c *streamConsumer) record(ctx context.Context, stream *jetstream.StreamInfo, sequence uint64) error {
 	return c.engine.store.AdvanceStream(ctx, store.StreamPosition{
@@ -62,27 +59,22 @@ func (c *streamConsumer) catchUp(ctx, working context.Context, stream jetstream.
 
 // readAgain stores the events from first to last that the stream still has.
 func (c *streamConsumer) readAgain(ctx, working context.Context, stream jetstream.Stream, first, last uint64) error {
-	info := stream.CachedInfo()
-	next := max(first, info.State.FirstSeq)
+	kept := stream.CachedInfo().State.FirstSeq
+	next := max(first, kept)
 	c.log.InfoContext(ctx, "[NATS] the database is behind the stream: its events are read again",
-		"first", first, "last", last, "kept", info.State.FirstSeq)
-	stored := make(chan struct{}, catchUpBatch)
+		"first", first, "last", last, "kept", kept)
+	stored := make(chan struct{}, maxBatch)
 	for next <= last {
-		storing, end := 0, min(last, next+catchUpBatch-1)
-		for ; next <= end; next++ {
-			m, err := c.readOne(ctx, stream, next)
-			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				continue // removed
-			}
-			if err != nil {
-				return err
-			}
-			one := c.arrival(info.Created, m)
-			storing++
+		events, end, err := c.readBatch(ctx, stream, next, last)
+		if err != nil {
+			return err
+		}
+		next = end
+		for _, one := range events {
 			one.stored = func() { stored <- struct{}{} }
 			c.inbox.put(working, one)
 		}
-		for ; storing > 0; storing-- {
+		for range events {
 			select {
 			case <-stored:
 			case <-ctx.Done():
@@ -91,6 +83,27 @@ func (c *streamConsumer) readAgain(ctx, working context.Context, stream jetstrea
 		}
 	}
 	return nil
+}
+
+// readBatch reads events from first to last, not more than the worker stores at once: those of the whole stream could
+// fill the memory. next is the sequence behind them.
+func (c *streamConsumer) readBatch(
+	ctx context.Context, stream jetstream.Stream, first, last uint64,
+) (events []arrival, next uint64, err error) {
+	size := int64(0)
+	for next = first; next <= last && len(events) < maxBatch && size < maxBatchBytes; next++ {
+		m, err := c.readOne(ctx, stream, next)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue // removed
+		}
+		if err != nil {
+			return nil, first, err
+		}
+		one := c.arrival(stream.CachedInfo().Created, m)
+		size += one.size
+		events = append(events, one)
+	}
+	return events, next, nil
 }
 
 // readOne returns one event of the stream. The error wraps jetstream.ErrMsgNotFound if it was removed.

@@ -57,7 +57,7 @@ type subscriber struct {
 // the connection, since the server may have a stream then.
 func (s *subscriber) run(ctx, working context.Context) error {
 	wake := s.engine.channels.changed
-	s.conn.NotifyChange(wake)
+	defer s.conn.NotifyChange(wake)()
 	for ctx.Err() == nil {
 		err := s.receive(ctx, working)
 		if errors.Is(err, errSubscribing) {

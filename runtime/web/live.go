@@ -142,7 +142,7 @@ func (s *Server) follow(ctx context.Context) error {
 	}
 	defer func() { _ = subscription.Unsubscribe() }() // it fails only if the connection is closed
 	wake := make(chan struct{}, 1)
-	s.options.Conn.NotifyChange(wake)
+	defer s.options.Conn.NotifyChange(wake)()
 	var recalling sync.WaitGroup
 	recalling.Go(func() { f.recallLines(ctx) })
 	defer recalling.Wait()
