@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
 )
 
 func newBackupCommand(app *app) *cobra.Command {
@@ -54,7 +55,7 @@ func newBackupCommand(app *app) *cobra.Command {
 func needsOwn(bot *v1alpha1.RoseyBot, verb string) error {
 	switch {
 	case sharedFrom(bot) != "":
-		return failedf("RoseyBot %s uses the database of RoseyBot %s: `kubectl rosey %s %s`", bot.Name, sharedFrom(bot), verb,
+		return exit.Failedf("RoseyBot %s uses the database of RoseyBot %s: `kubectl rosey %s %s`", bot.Name, sharedFrom(bot), verb,
 			sharedFrom(bot))
 	case bot.Spec.Database == nil || bot.Spec.Database.Postgres == nil || verb == "import":
 		return nil
@@ -66,7 +67,7 @@ func needsOwn(bot *v1alpha1.RoseyBot, verb string) error {
 		when = "while the RoseyBot is suspended"
 	}
 	secret := bot.Spec.Database.Postgres.URLSecretRef
-	return failedf("the database of RoseyBot %s is PostgreSQL (its URL is in the Secret %s). Run, %s:\n%s\n"+
+	return exit.Failedf("the database of RoseyBot %s is PostgreSQL (its URL is in the Secret %s). Run, %s:\n%s\n"+
 		"service=rosey is an entry of ~/.pg_service.conf, and ~/.pgpass has the password; see docs/tasks/postgresql.md",
 		bot.Name, secret.Name, when, command)
 }
@@ -92,7 +93,7 @@ func (a *app) backUp(ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyB
 		return asFailure(err)
 	}
 	_, err = fmt.Fprintf(a.out, "copied the database of %s to %s, %d bytes\n", bot.Name, file, size)
-	return failed(err)
+	return exit.Failed(err)
 }
 
 // asFailure returns an error with the exit code that it has, or that of a failure.
@@ -100,7 +101,7 @@ func asFailure(err error) error {
 	if _, ok := errors.AsType[*remoteExit](err); ok {
 		return err
 	}
-	return failed(err)
+	return exit.Failed(err)
 }
 
 // writeWhole writes a file that appears under its name only when it is complete and check finds nothing wrong. Until

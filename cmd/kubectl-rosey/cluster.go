@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -115,9 +116,9 @@ func (c *cluster) bot(ctx context.Context, name string) (*v1alpha1.RoseyBot, err
 func (c *cluster) notFound(name string, err error) error {
 	problem, ok := errors.AsType[*apierrors.StatusError](err)
 	if ok && name != "" && problem.ErrStatus.Details != nil && problem.ErrStatus.Details.Name == name {
-		return failedf("there is no RoseyBot %s in namespace %s", name, c.namespace)
+		return exit.Failedf("there is no RoseyBot %s in namespace %s", name, c.namespace)
 	}
-	return failedf("the cluster knows no RoseyBots: the operator's CustomResourceDefinition is not installed")
+	return exit.Failedf("the cluster knows no RoseyBots: the operator's CustomResourceDefinition is not installed")
 }
 
 // listedBots returns the RoseyBots of a namespace, or of all for "", by namespace and name.

@@ -21,6 +21,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/job"
 )
 
@@ -50,28 +51,28 @@ func (d *databaseJob) prepare(ctx context.Context) error {
 	text, err := d.cluster.kube.AppsV1().RESTClient().Get().Namespace(d.cluster.namespace).Resource("deployments").
 		Name(deployment).DoRaw(ctx)
 	if err != nil {
-		return failedf("reading Deployment %s: %w", deployment, err)
+		return exit.Failedf("reading Deployment %s: %w", deployment, err)
 	}
 	var object job.Object
 	if err := json.Unmarshal(text, &object); err != nil {
-		return failedf("reading Deployment %s: %w", deployment, err)
+		return exit.Failedf("reading Deployment %s: %w", deployment, err)
 	}
 	command := append(d.rosey, "--config", path.Join(config.ConfigDir, file))
 	built, err := job.Of(object, command, job.Options{Stdin: d.input != ""})
 	if err != nil {
-		return failed(err)
+		return exit.Failed(err)
 	}
 	if d.content, err = json.Marshal(built); err != nil {
-		return failedf("encoding the Job: %w", err)
+		return exit.Failedf("encoding the Job: %w", err)
 	}
 	d.name = built.Metadata.Name
 	_, err = d.cluster.kube.BatchV1().Jobs(d.cluster.namespace).Get(ctx, d.name, metav1.GetOptions{})
 	if err == nil {
-		return failedf("Job %s is there, of another run: see `kubectl logs job/%s`, then `kubectl delete job %s`", d.name,
+		return exit.Failedf("Job %s is there, of another run: see `kubectl logs job/%s`, then `kubectl delete job %s`", d.name,
 			d.name, d.name)
 	}
 	if !apierrors.IsNotFound(err) {
-		return failedf("looking for Job %s: %w", d.name, err)
+		return exit.Failedf("looking for Job %s: %w", d.name, err)
 	}
 	return nil
 }
@@ -104,7 +105,7 @@ func (d *databaseJob) startAgain(ctx context.Context) error {
 		return err == nil, err
 	})
 	if err != nil {
-		return errors.Join(err, failedf("RoseyBot %s stays suspended. Start it with\n%s", d.bot.Name, d.unsuspend()))
+		return errors.Join(err, exit.Failedf("RoseyBot %s stays suspended. Start it with\n%s", d.bot.Name, d.unsuspend()))
 	}
 	return nil
 }
@@ -120,7 +121,7 @@ func (d *databaseJob) say(format string, arguments ...any) {
 
 // stays is the failure of a run after which the RoseyBot is suspended.
 func (d *databaseJob) stays() error {
-	return failedf("RoseyBot %s stays suspended. See `kubectl logs job/%s`; then `kubectl delete job %s` and\n%s",
+	return exit.Failedf("RoseyBot %s stays suspended. See `kubectl logs job/%s`; then `kubectl delete job %s` and\n%s",
 		d.bot.Name, d.name, d.name, d.unsuspend())
 }
 
@@ -129,7 +130,7 @@ func (d *databaseJob) suspend(ctx context.Context, value bool) error {
 	err := d.cluster.bots.Patch(types.MergePatchType).Namespace(d.cluster.namespace).Resource(botResource).
 		Name(d.bot.Name).Body(patch).Do(ctx).Error()
 	if err != nil {
-		return failedf("setting spec.suspend of RoseyBot %s to %t: %w", d.bot.Name, value, err)
+		return exit.Failedf("setting spec.suspend of RoseyBot %s to %t: %w", d.bot.Name, value, err)
 	}
 	return nil
 }
@@ -143,7 +144,7 @@ func (d *databaseJob) waitSuspended(ctx context.Context) error {
 			return false, err
 		}
 		if bot.Spec.Suspend == nil || !*bot.Spec.Suspend {
-			return false, failedf("somebody has set spec.suspend back: whoever manages RoseyBot %s, such as Argo CD or Flux, "+
+			return false, exit.Failedf("somebody has set spec.suspend back: whoever manages RoseyBot %s, such as Argo CD or Flux, "+
 				"has to suspend it", bot.Name)
 		}
 		ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
@@ -158,7 +159,7 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	err = jobs.RESTClient().Post().Namespace(d.cluster.namespace).Resource("jobs").
 		SetHeader("Content-Type", "application/json").Body(d.content).Do(ctx).Error()
 	if err != nil {
-		return isRefused(err), failedf("creating Job %s: %w", d.name, err)
+		return isRefused(err), exit.Failedf("creating Job %s: %w", d.name, err)
 	}
 	d.say("Job %s runs rosey %s", d.name, d.verb)
 	limit := d.timeout
@@ -172,7 +173,7 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	err = d.poll(ctx, limit, "the end of Job "+d.name, func(ctx context.Context) (bool, error) {
 		current, err := jobs.Jobs(d.cluster.namespace).Get(ctx, d.name, metav1.GetOptions{})
 		if err != nil {
-			return false, failedf("reading Job %s: %w", d.name, err)
+			return false, exit.Failedf("reading Job %s: %w", d.name, err)
 		}
 		var done bool
 		done, failure = outcome(current)
@@ -190,7 +191,7 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	background := metav1.DeletePropagationBackground
 	err = jobs.Jobs(d.cluster.namespace).Delete(ctx, d.name, metav1.DeleteOptions{PropagationPolicy: &background})
 	if err != nil {
-		return true, failedf("it is done; removing Job %s: %w", d.name, err)
+		return true, exit.Failedf("it is done; removing Job %s: %w", d.name, err)
 	}
 	return true, nil
 }
@@ -205,7 +206,7 @@ func outcome(job *batchv1.Job) (done bool, failure error) {
 		case batchv1.JobComplete:
 			return true, nil
 		case batchv1.JobFailed:
-			return true, failedf("Job %s has failed (%s); its log, above, says why", job.Name, condition.Reason)
+			return true, exit.Failedf("Job %s has failed (%s); its log, above, says why", job.Name, condition.Reason)
 		default:
 		}
 	}
@@ -234,9 +235,9 @@ func (d *databaseJob) poll(
 	})
 	switch {
 	case ctx.Err() != nil:
-		return failedf("interrupted while waiting for %s", what)
+		return exit.Failedf("interrupted while waiting for %s", what)
 	case wait.Interrupted(err):
-		return errors.Join(failedf("waiting for %s: not within %v", what, limit), passing)
+		return errors.Join(exit.Failedf("waiting for %s: not within %v", what, limit), passing)
 	default:
 		return asFailure(err)
 	}
@@ -253,7 +254,7 @@ func (d *databaseJob) pod(ctx context.Context) (*corev1.Pod, error) {
 		LabelSelector: labels.Set{batchv1.JobNameLabel: d.name}.String(),
 	})
 	if err != nil {
-		return nil, failedf("listing the pods of Job %s: %w", d.name, err)
+		return nil, exit.Failedf("listing the pods of Job %s: %w", d.name, err)
 	}
 	if len(list.Items) == 0 {
 		return nil, nil //nolint:nilnil // it is said above
@@ -270,7 +271,7 @@ func (d *databaseJob) sendInput(ctx context.Context) error {
 			return false, err
 		}
 		if pod.Status.Phase == corev1.PodFailed {
-			return false, failedf("pod %s has failed: %s", pod.Name, pod.Status.Message)
+			return false, exit.Failedf("pod %s has failed: %s", pod.Name, pod.Status.Message)
 		}
 		return pod.Status.Phase == corev1.PodRunning, nil
 	})
@@ -285,8 +286,8 @@ func (d *databaseJob) sendInput(ctx context.Context) error {
 	d.say("sending %s", d.input)
 	err = d.cluster.stream(ctx, pod, "attach", remotecommand.StreamOptions{Stdin: file, Stdout: io.Discard},
 		&corev1.PodAttachOptions{Container: pod.Spec.Containers[0].Name, Stdin: true, Stdout: true})
-	if exit, ok := errors.AsType[*remoteExit](err); ok { // nobody has seen yet why: the log says it
-		return failedf("sending %s: %s", d.input, exit.Error())
+	if remote, ok := errors.AsType[*remoteExit](err); ok { // nobody has seen yet why: the log says it
+		return exit.Failedf("sending %s: %s", d.input, remote.Error())
 	}
 	return err
 }
@@ -299,9 +300,9 @@ func (d *databaseJob) showLog(ctx context.Context) error {
 	}
 	log, err := d.cluster.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).Stream(ctx)
 	if err != nil {
-		return failedf("reading the log of Job %s: %w", d.name, err)
+		return exit.Failedf("reading the log of Job %s: %w", d.name, err)
 	}
 	defer func() { _ = log.Close() }() // it was only read
 	_, err = io.Copy(d.app.out, log)
-	return failed(err)
+	return exit.Failed(err)
 }

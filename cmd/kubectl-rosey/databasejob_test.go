@@ -16,6 +16,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // restoreRig is a RoseyBot whose database is replaced, with a server that answers as the cluster around it would.
@@ -128,7 +129,7 @@ func TestRestoreGoesOnWhenTheAPIServerIsAwayForAMoment(t *testing.T) {
 		return true
 	}
 	code, stderr, suspended := r.run("flaky", "--made", "x.db")
-	if code != exitClean || suspended || !strings.Contains(stderr, "trying again") {
+	if code != exit.Clean || suspended || !strings.Contains(stderr, "trying again") {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 	}
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: films, Name: r.jobName()}}
@@ -147,7 +148,7 @@ func TestRestoreEndsWhenTheJobIsRemoved(t *testing.T) {
 		return true
 	}}
 	code, stderr, suspended := r.run("removed", "--made", "x.db")
-	if code != exitFailure || !suspended || !strings.Contains(stderr, "removed stays suspended") {
+	if code != exit.Failure || !suspended || !strings.Contains(stderr, "removed stays suspended") {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 	}
 }
@@ -160,7 +161,7 @@ func TestJobThatIsRefusedLeavesNothingSuspended(t *testing.T) {
 		return true
 	}}
 	code, stderr, suspended := r.run("refused", "--made", "x.db")
-	if code != exitFailure || suspended || strings.Contains(stderr, "stays suspended") ||
+	if code != exit.Failure || suspended || strings.Contains(stderr, "stays suspended") ||
 		!strings.Contains(stderr, "creating Job refused-db-restore") {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 	}
@@ -177,7 +178,7 @@ func TestInterruptedRestoreSaysWhatIsLeft(t *testing.T) {
 			return false
 		}
 		code, stderr, suspended := r.run("interrupted", "--made", "x.db")
-		if code != exitFailure || !suspended || strings.Contains(stderr, "not within") ||
+		if code != exit.Failure || !suspended || strings.Contains(stderr, "not within") ||
 			!strings.Contains(stderr, "interrupted while waiting for the end of Job") ||
 			!strings.Contains(stderr, "interrupted stays suspended") {
 			t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
@@ -192,7 +193,7 @@ func TestInterruptedRestoreSaysWhatIsLeft(t *testing.T) {
 			return false
 		}
 		code, stderr, suspended := r.run("late", "--made", "x.db")
-		if code != exitFailure || suspended || !strings.Contains(stderr, "starting late again") {
+		if code != exit.Failure || suspended || !strings.Contains(stderr, "starting late again") {
 			t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 		}
 	})
@@ -211,7 +212,7 @@ func TestFailedJobSaysWhyItsInputWasNotSent(t *testing.T) {
 	}
 	code, stderr, suspended := r.run("unsent", sqliteFile(t))
 	for _, want := range []string{"Job unsent-db-restore has failed", "pod p has failed: evicted"} {
-		if code != exitFailure || suspended || !strings.Contains(stderr, want) {
+		if code != exit.Failure || suspended || !strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, suspended: %t, want %q in\n%s", code, suspended, want, stderr)
 		}
 	}

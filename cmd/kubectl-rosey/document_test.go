@@ -12,6 +12,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"rosey.dev/rosey/runtime/exit"
 )
 
 var update = flag.Bool("update", false, "rewrite the table in docs/kubectl.md, or the list of commands")
@@ -98,7 +100,7 @@ func TestRoleForSomebodyOnCall(t *testing.T) {
 	waitGranted(t, user, []right{getBots, listPods, readLogs, forwardPorts})
 	code, out, stderr := call(t, "rights", "--as", user, "-o", "json")
 	var list []usableVerb
-	if err := json.Unmarshal([]byte(out), &list); err != nil || code != exitClean {
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != exit.Clean {
 		t.Fatalf("exit code %d: %v: %s", code, err, stderr)
 	}
 	var usable []string

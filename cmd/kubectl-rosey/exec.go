@@ -16,6 +16,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -55,7 +56,7 @@ func findPod(pods []corev1.Pod, component status.Component) (found *corev1.Pod) 
 // natsPlace returns where commands run that use NATS: a pod of the bot, with the bot's NATS user.
 func (c *cluster) natsPlace(ctx context.Context, bot *v1alpha1.RoseyBot) (place, error) {
 	if bot.Spec.Mode == v1alpha1.ModeDirect {
-		return place{}, failedf("RoseyBot %s has mode Direct, and so no NATS, which this needs; "+
+		return place{}, exit.Failedf("RoseyBot %s has mode Direct, and so no NATS, which this needs; "+
 			"`kubectl rosey show %s` reads its database", bot.Name, bot.Name)
 	}
 	pods, err := c.pods(ctx, bot.Name)
@@ -101,7 +102,7 @@ func sharedFrom(bot *v1alpha1.RoseyBot) string {
 
 func noPod(bot *v1alpha1.RoseyBot, what string) error {
 	summary := summarize(bot)
-	return failedf("no pod of %s runs: RoseyBot %s is %s: %s", what, bot.Name, summary.Reason, summary.Message)
+	return exit.Failedf("no pod of %s runs: RoseyBot %s is %s: %s", what, bot.Name, summary.Reason, summary.Message)
 }
 
 // exec runs a program in the container of the runtime of a pod. A program that fails is a remoteExit.
@@ -120,19 +121,19 @@ func (c *cluster) stream(
 		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()
 	plain, err := remotecommand.NewSPDYExecutor(c.config, http.MethodPost, address)
 	if err != nil {
-		return failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
+		return exit.Failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
 	}
 	socket, err := remotecommand.NewWebSocketExecutor(c.config, http.MethodGet, address.String())
 	if err != nil {
-		return failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
+		return exit.Failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
 	}
 	executor, err := remotecommand.NewFallbackExecutor(socket, plain, needsSPDY)
 	if err != nil {
-		return failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
+		return exit.Failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
 	}
 	err = executor.StreamWithContext(ctx, std)
-	if exit, ok := errors.AsType[clientexec.CodeExitError](err); ok {
-		return &remoteExit{program: "rosey in pod " + pod.Name, code: exit.Code}
+	if ended, ok := errors.AsType[clientexec.CodeExitError](err); ok {
+		return &remoteExit{program: "rosey in pod " + pod.Name, code: ended.Code}
 	}
 	if err != nil {
 		return c.explain(ctx, fmt.Errorf("%s in pod %s: %w", subresource, pod.Name, err),

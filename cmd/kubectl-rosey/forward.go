@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -50,7 +51,7 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 	dialing, reached := context.WithTimeoutCause(ctx, dialTimeout, errDialTimeout)
 	defer reached()
 	if dialing.Err() != nil {
-		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
+		return nil, exit.Failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
 	}
 	dialer, err := c.forwardDialer(pod)
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 		[]string{fmt.Sprintf("%d:%d", local, remote)}, ready, io.Discard, problems)
 	if err != nil {
 		stop()
-		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, err)
+		return nil, exit.Failedf("forwarding port %d of pod %s: %w", remote, pod.Name, err)
 	}
 	f := &forward{ended: make(chan error, 1), stop: stop}
 	go func() {
@@ -79,7 +80,7 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 	case <-dialing.Done():
 		// client-go dials without a context. The goroutine above owns what it gets late, and closes it then.
 		stop()
-		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
+		return nil, exit.Failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
 	case <-ready:
 	}
 	ports, err := forwarder.GetPorts()
@@ -88,7 +89,7 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 	}
 	if err != nil {
 		f.close()
-		return nil, failedf("forwarding port %d of pod %s: %w", remote, pod.Name, err)
+		return nil, exit.Failedf("forwarding port %d of pod %s: %w", remote, pod.Name, err)
 	}
 	f.address = loopback + ":" + strconv.Itoa(int(ports[0].Local))
 	return f, nil
@@ -101,11 +102,11 @@ func (c *cluster) forwardDialer(pod *corev1.Pod) (httpstream.Dialer, error) {
 		Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(c.config)
 	if err != nil {
-		return nil, failedf("preparing to forward a port: %w", err)
+		return nil, exit.Failedf("preparing to forward a port: %w", err)
 	}
 	tunnel, err := portforward.NewSPDYOverWebsocketDialerForStreaming(address, c.config)
 	if err != nil {
-		return nil, failedf("preparing to forward a port: %w", err)
+		return nil, exit.Failedf("preparing to forward a port: %w", err)
 	}
 	plain := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, address)
 	return portforward.NewFallbackDialerForStreaming(tunnel, plain, needsSPDY), nil
@@ -145,7 +146,7 @@ func (c *cluster) report(ctx context.Context, pod *corev1.Pod) (report status.Re
 		client.Timeout = processTimeout
 		var err error
 		report, err = status.FetchReport(ctx, client, url+status.StatusPath, "")
-		return failed(err)
+		return exit.Failed(err)
 	})
 	return report, err
 }

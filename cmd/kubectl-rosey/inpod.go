@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 )
 
 // inPod is a command of rosey that is run in a pod. Its arguments follow the name of the RoseyBot.
@@ -36,7 +38,7 @@ type inPod struct {
 
 // command returns the command of the plugin.
 func (p inPod) command(app *app) *cobra.Command {
-	var output outputFormat
+	var format output.Format
 	var yes bool
 	command := &cobra.Command{
 		Use: p.use, Short: p.short, Long: p.long, Example: p.example, ValidArgsFunction: app.completeNames,
@@ -59,7 +61,7 @@ func (p inPod) command(app *app) *cobra.Command {
 		command.Flags().AddFlagSet(passedOn)
 	}
 	if p.output {
-		addOutputFlag(command, &output, outputJSON, outputYAML)
+		output.AddFlag(command, &format, output.JSON, output.YAML)
 	}
 	if p.asks != nil {
 		command.Flags().BoolVarP(&yes, "yes", "y", false, "Do it without asking")
@@ -70,7 +72,7 @@ func (p inPod) command(app *app) *cobra.Command {
 				return err
 			}
 		}
-		return p.run(command.Context(), app, arguments, flagArguments(passedOn, output))
+		return p.run(command.Context(), app, arguments, flagArguments(passedOn, format))
 	}
 	return command
 }
@@ -101,7 +103,7 @@ func (p inPod) run(ctx context.Context, app *app, arguments, flags []string) err
 const yamlFlag = "--output=yaml"
 
 // flagArguments returns flags that were given as arguments of rosey.
-func flagArguments(flags *pflag.FlagSet, output outputFormat) (arguments []string) {
+func flagArguments(flags *pflag.FlagSet, format output.Format) (arguments []string) {
 	flags.Visit(func(flag *pflag.Flag) {
 		if several, ok := flag.Value.(pflag.SliceValue); ok {
 			for _, value := range several.GetSlice() {
@@ -111,8 +113,8 @@ func flagArguments(flags *pflag.FlagSet, output outputFormat) (arguments []strin
 		}
 		arguments = append(arguments, "--"+flag.Name+"="+flag.Value.String())
 	})
-	if output != outputText {
-		arguments = append(arguments, "--output="+string(output))
+	if format.IsDocument() {
+		arguments = append(arguments, "--output="+string(format))
 	}
 	return arguments
 }
@@ -126,10 +128,10 @@ func (a *app) roseyAsYAML(ctx context.Context, cluster *cluster, at place, line 
 	}
 	text, err := yaml.JSONToYAML(document.content)
 	if err != nil {
-		return failedf("what rosey in pod %s has written is not JSON: %w", at.pod.Name, err)
+		return exit.Failedf("what rosey in pod %s has written is not JSON: %w", at.pod.Name, err)
 	}
 	_, err = a.out.Write(text)
-	return failed(err)
+	return exit.Failed(err)
 }
 
 // maxDocument bounds what a pod may write for one document, in bytes.
@@ -155,7 +157,7 @@ func (a *app) confirm(what string, yes bool) error {
 	var answer string
 	_, _ = fmt.Fscanln(a.in, &answer) // without an answer it is empty
 	if answer != "yes" {
-		return failedf("nothing was changed; with --yes it is not asked")
+		return exit.Failedf("nothing was changed; with --yes it is not asked")
 	}
 	return nil
 }

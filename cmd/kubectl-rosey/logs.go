@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -78,7 +79,7 @@ func (a *app) showLogs(ctx context.Context, cluster *cluster, bot string, option
 		if err == nil && options.follow {
 			err = out.Flush()
 		}
-		return failed(err)
+		return exit.Failed(err)
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -91,7 +92,7 @@ func (a *app) showLogs(ctx context.Context, cluster *cluster, bot string, option
 	if interrupted { // Ctrl-C is how it ends
 		err, readErr = nil, nil
 	}
-	return errors.Join(err, readErr, failed(out.Flush()))
+	return errors.Join(err, readErr, exit.Failed(out.Flush()))
 }
 
 // logReader reads the logs of all containers of a RoseyBot at the same time.
@@ -224,7 +225,7 @@ func (r *logReader) readNew(ctx context.Context, options logOptions) error {
 		}
 	}
 	if !found && !options.follow {
-		return failedf("RoseyBot %s has no pods%s: suspended, or see kubectl rosey status %s", r.bot,
+		return exit.Failedf("RoseyBot %s has no pods%s: suspended, or see kubectl rosey status %s", r.bot,
 			map[bool]string{true: " of component " + options.component}[options.component != ""], r.bot)
 	}
 	for _, source := range sources {

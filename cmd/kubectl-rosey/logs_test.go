@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -129,7 +130,7 @@ func TestFollowingLogsWithoutTheRightEnds(t *testing.T) {
 	grant(t, "log-follower", rights)
 	waitGranted(t, "log-follower", rights)
 	code, out, stderr := call(t, "logs", "unseen", "-f", "--as", "log-follower")
-	if code != exitFailure || !strings.Contains(stderr, "you lack the right to get pods/log") {
+	if code != exit.Failure || !strings.Contains(stderr, "you lack the right to get pods/log") {
 		t.Errorf("exit code %d, %s%s", code, out, stderr)
 	}
 }

@@ -8,11 +8,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -20,14 +18,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/klog/v2"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
-)
-
-// Exit codes, as those of rosey. A command that runs rosey in a pod passes on its exit code.
-const (
-	exitClean   = 0
-	exitFailure = 1 // the command was valid and failed; it may succeed later
-	exitUsage   = 2 // the command line is invalid
 )
 
 // version is set by the linker: -ldflags "-X main.version=1.2.3".
@@ -77,21 +69,12 @@ func newApp(std streams) *app {
 	return app
 }
 
-// report writes an error of a command, and returns the exit code.
+// report writes an error of a command, and returns the exit code. A command that runs rosey in a pod has that of rosey.
 func (a *app) report(err error) int {
-	if err == nil {
-		return exitClean
-	}
 	if remote, ok := errors.AsType[*remoteExit](err); ok {
 		return remote.code // it has said why
 	}
-	// What follows the first line is indented, so that no text from outside looks like a message of its own.
-	text := strings.ReplaceAll(err.Error(), "\n", "\n  ")
-	_, _ = fmt.Fprintln(a.err, "kubectl rosey:", text) // there is nowhere else to report an error
-	if _, ok := errors.AsType[*failure](err); ok {
-		return exitFailure
-	}
-	return exitUsage
+	return exit.Report(a.err, "kubectl rosey", err)
 }
 
 func newRootCommand(app *app) *cobra.Command {
@@ -124,20 +107,3 @@ func (a *app) addGlobalFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("namespace", a.completeNamespaces) // it fails for a flag that is not there
 	_ = root.RegisterFlagCompletionFunc("context", a.completeContexts)
 }
-
-// failure is an error with exitFailure as its exit code. All other errors have exitUsage.
-type failure struct{ cause error }
-
-func (f *failure) Error() string { return f.cause.Error() }
-func (f *failure) Unwrap() error { return f.cause }
-
-// failed returns err as a failure, and nil for nil.
-func failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &failure{cause: err}
-}
-
-// failedf returns a failure with a message.
-func failedf(format string, arguments ...any) error { return failed(fmt.Errorf(format, arguments...)) }

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -78,7 +79,7 @@ func (a *app) open(ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyBot
 		if bounded.Err() != nil || err == nil {
 			return nil
 		}
-		return failedf("the connection to pod %s has ended: %w", pod.Name, err)
+		return exit.Failedf("the connection to pod %s has ended: %w", pod.Name, err)
 	}
 }
 
@@ -94,7 +95,7 @@ func (c *cluster) findPage(
 	if component != "" {
 		wanted, port, path = status.Component(component), status.HTTPPort, status.ProcessPath
 	} else if bot.Spec.Web == nil || bot.Spec.Web.Enabled == nil || !*bot.Spec.Web.Enabled {
-		return nil, 0, "", failedf("RoseyBot %s has no web page (spec.web.enabled); --component bot opens the page about "+
+		return nil, 0, "", exit.Failedf("RoseyBot %s has no web page (spec.web.enabled); --component bot opens the page about "+
 			"the process of the bot", bot.Name)
 	}
 	pods, err := c.pods(ctx, bot.Name)

@@ -1,66 +1,23 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"sigs.k8s.io/yaml"
 
-	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 )
-
-// outputFormat is the value of --output.
-type outputFormat string
-
-const (
-	outputText outputFormat = ""
-	outputWide outputFormat = "wide"
-	outputJSON outputFormat = "json"
-	outputYAML outputFormat = "yaml"
-)
-
-// addOutputFlag adds the flag --output with some of the formats besides text.
-func addOutputFlag(command *cobra.Command, output *outputFormat, formats ...outputFormat) {
-	var names []string
-	for _, format := range formats {
-		names = append(names, string(format))
-	}
-	expected := strings.Join(names, ", ")
-	command.Flags().StringVarP((*string)(output), "output", "o", "", "Output format: "+expected+" (default text)")
-	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
-	command.PreRunE = func(*cobra.Command, []string) error {
-		if *output != outputText && !slices.Contains(formats, *output) {
-			return fmt.Errorf("--output: %q, expected %s", string(*output), expected)
-		}
-		return nil
-	}
-}
 
 // writeDocument writes content as JSON or YAML.
-func writeDocument(out io.Writer, output outputFormat, content any) error {
-	text, err := json.MarshalIndent(content, "", "  ")
-	if err != nil {
-		return failedf("encoding the output: %w", err)
-	}
-	text = append(status.EscapeJSON(text), '\n')
-	if output == outputYAML {
-		if text, err = yaml.JSONToYAML(text); err != nil {
-			return failedf("encoding the output: %w", err)
-		}
-	}
-	if _, err := out.Write(text); err != nil {
-		return failedf("writing the output: %w", err)
-	}
-	return nil
+func (a *app) writeDocument(format output.Format, content any) error {
+	return exit.Failed(output.Write(a.out, format, content))
 }
 
 // isColorTerminal reports whether a file is a terminal whose user has not asked for text without colors.
@@ -126,7 +83,7 @@ func (p *page) writeTo(app *app) error {
 		to = app.raw
 	}
 	if _, err := io.WriteString(to, p.text.String()); err != nil {
-		return failedf("writing the output: %w", err)
+		return exit.Failedf("writing the output: %w", err)
 	}
 	return nil
 }

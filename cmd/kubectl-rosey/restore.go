@@ -11,6 +11,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -127,11 +128,11 @@ func (a *app) runExclusive(ctx context.Context, name string, run exclusive) erro
 	}
 	if run.input != "" {
 		if err := checkSQLite(run.input); err != nil {
-			return failed(err)
+			return exit.Failed(err)
 		}
 	}
 	if missing, err := cluster.missing(ctx, cluster.namespace, exclusiveRights); err != nil {
-		return failed(err)
+		return exit.Failed(err)
 	} else if len(missing) > 0 {
 		return &rightsMissing{namespace: cluster.namespace, rights: missing}
 	}
@@ -150,7 +151,7 @@ func (a *app) runExclusive(ctx context.Context, name string, run exclusive) erro
 func (e *exclusive) openInput() (*os.File, error) {
 	file, err := os.Open(e.input)
 	if err != nil {
-		return nil, failedf("reading the backup: %w", err)
+		return nil, exit.Failedf("reading the backup: %w", err)
 	}
 	return file, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -45,7 +46,7 @@ func TestRestoreIsRefusedBeforeAnythingChanges(t *testing.T) {
 		{"restore on-sqlite " + backup, "reading Deployment on-sqlite-db"},
 	} {
 		code, out, stderr := call(t, strings.Fields(test.arguments)...)
-		if code != exitFailure || !strings.Contains(stderr, test.want) {
+		if code != exit.Failure || !strings.Contains(stderr, test.want) {
 			t.Errorf("%s: exit code %d, %s%s, want %q", test.arguments, code, out, stderr, test.want)
 		}
 	}
@@ -57,7 +58,7 @@ func TestRestoreIsRefusedBeforeAnythingChanges(t *testing.T) {
 		create(t, next.Object)
 	}
 	code, _, stderr := callWith(t, streams{in: strings.NewReader("no\n")}, "restore", "on-sqlite", backup)
-	if code != exitFailure || !strings.Contains(stderr, "Type yes to go on: ") ||
+	if code != exit.Failure || !strings.Contains(stderr, "Type yes to go on: ") ||
 		!strings.Contains(stderr, "nothing was changed") {
 		t.Errorf("without a yes: exit code %d, %s", code, stderr)
 	}
@@ -71,7 +72,7 @@ func TestDeadLettersAreNamedBeforeAnythingIsAsked(t *testing.T) {
 	t.Parallel()
 	for _, arguments := range []string{"drop NAME", "drop NAME 7 --all", "retry NAME", "drop --all"} {
 		code, _, stderr := call(t, append([]string{"dead"}, strings.Fields(arguments)...)...)
-		if code != exitUsage || !strings.Contains(stderr, "expected") || strings.Contains(stderr, "Type yes") {
+		if code != exit.Usage || !strings.Contains(stderr, "expected") || strings.Contains(stderr, "Type yes") {
 			t.Errorf("%s: exit code %d, %s", arguments, code, stderr)
 		}
 	}
@@ -95,7 +96,7 @@ func TestCommandsInPodsSayWhatIsMissing(t *testing.T) {
 		{"dead drop podless --all", "nothing was changed"},
 	} {
 		code, out, stderr := call(t, strings.Fields(test.arguments)...)
-		if code != exitFailure || !strings.Contains(stderr, test.want) {
+		if code != exit.Failure || !strings.Contains(stderr, test.want) {
 			t.Errorf("%s: exit code %d, %s%s, want %q", test.arguments, code, out, stderr, test.want)
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // right is a permission in the user's namespace, as a rule of a Role grants it, or in the whole cluster, as one of a
@@ -90,11 +90,11 @@ func (c *cluster) explain(ctx context.Context, err error, rights ...right) error
 
 func (c *cluster) explainIn(ctx context.Context, namespace string, err error, rights ...right) error {
 	if !mayBeForbidden(err) {
-		return failed(err)
+		return exit.Failed(err)
 	}
 	missing, reviewErr := c.missing(ctx, namespace, rights)
 	if reviewErr != nil || len(missing) == 0 {
-		return failed(err)
+		return exit.Failed(err)
 	}
 	return &rightsMissing{namespace: namespace, rights: missing}
 }
@@ -129,4 +129,4 @@ func (r *rightsMissing) Error() string {
 }
 
 // Unwrap is for the exit code: a right can be given.
-func (r *rightsMissing) Unwrap() error { return &failure{cause: errors.New("forbidden")} }
+func (r *rightsMissing) Unwrap() error { return exit.Failedf("forbidden") }

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -110,7 +111,7 @@ func TestVerbsNeedTheRightsThatTheyDeclare(t *testing.T) {
 				use = []string{"status"} // the list alone needs it
 			}
 			code, text := callAs(user, use)
-			if !strings.Contains(text, lack+one.String()+" in ") || code == exitUsage {
+			if !strings.Contains(text, lack+one.String()+" in ") || code == exit.Usage {
 				t.Errorf("%s without the right to %s: exit code %d, %s", name, one, code, text)
 			}
 		}

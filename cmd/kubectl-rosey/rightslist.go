@@ -6,10 +6,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 )
 
 func newRightsCommand(app *app) *cobra.Command {
-	var output outputFormat
+	var format output.Format
 	command := &cobra.Command{
 		Use:   "rights",
 		Short: "Show which of these commands you may use in the namespace, and which rights are missing",
@@ -23,15 +26,15 @@ func newRightsCommand(app *app) *cobra.Command {
 			}
 			list, err := cluster.usableVerbs(command.Context(), app)
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			if output == outputJSON || output == outputYAML {
-				return writeDocument(app.out, output, list)
+			if format.IsDocument() {
+				return app.writeDocument(format, list)
 			}
 			return writeUsable(app, list)
 		},
 	}
-	addOutputFlag(command, &output, outputJSON, outputYAML)
+	output.AddFlag(command, &format, output.JSON, output.YAML)
 	return command
 }
 

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -24,7 +26,7 @@ const (
 )
 
 func newStatusCommand(app *app) *cobra.Command {
-	var output outputFormat
+	var format output.Format
 	var all bool
 	command := &cobra.Command{
 		Use:   "status [NAME]",
@@ -40,20 +42,20 @@ func newStatusCommand(app *app) *cobra.Command {
 				return err
 			}
 			if len(arguments) == 0 {
-				return app.showList(command.Context(), cluster, all, output)
+				return app.showList(command.Context(), cluster, all, format)
 			}
 			if all {
 				return errors.New("--all-namespaces: expected no NAME with it")
 			}
-			return app.showOne(command.Context(), cluster, arguments[0], output)
+			return app.showOne(command.Context(), cluster, arguments[0], format)
 		},
 	}
 	command.Flags().BoolVarP(&all, "all-namespaces", "A", false, "Show the RoseyBots of all namespaces")
-	addOutputFlag(command, &output, outputWide, outputJSON, outputYAML)
+	output.AddFlag(command, &format, output.Wide, output.JSON, output.YAML)
 	return command
 }
 
-func (a *app) showList(ctx context.Context, cluster *cluster, all bool, output outputFormat) error {
+func (a *app) showList(ctx context.Context, cluster *cluster, all bool, format output.Format) error {
 	namespace := cluster.namespace
 	if all {
 		namespace = metav1.NamespaceAll
@@ -66,10 +68,10 @@ func (a *app) showList(ctx context.Context, cluster *cluster, all bool, output o
 	for i := range bots {
 		list = append(list, summarize(&bots[i]))
 	}
-	if output == outputJSON || output == outputYAML {
-		err = writeDocument(a.out, output, list)
+	if format.IsDocument() {
+		err = a.writeDocument(format, list)
 	} else {
-		err = writeList(a, list, all, output == outputWide)
+		err = writeList(a, list, all, format == output.Wide)
 	}
 	if err != nil {
 		return err
@@ -77,16 +79,16 @@ func (a *app) showList(ctx context.Context, cluster *cluster, all bool, output o
 	return notReady(list...)
 }
 
-func (a *app) showOne(ctx context.Context, cluster *cluster, name string, output outputFormat) error {
+func (a *app) showOne(ctx context.Context, cluster *cluster, name string, format output.Format) error {
 	bot, err := cluster.bot(ctx, name)
 	if err != nil {
 		return err
 	}
 	detail := cluster.detail(ctx, bot)
-	if output == outputJSON || output == outputYAML {
-		err = writeDocument(a.out, output, detail)
+	if format.IsDocument() {
+		err = a.writeDocument(format, detail)
 	} else {
-		err = writeDetail(a, detail, output == outputWide)
+		err = writeDetail(a, detail, format == output.Wide)
 	}
 	if err != nil {
 		return err
@@ -106,7 +108,7 @@ func notReady(list ...botSummary) error {
 	if len(problems) > named {
 		problems = append(problems[:named], fmt.Errorf("and %d more", len(problems)-named))
 	}
-	return failed(errors.Join(problems...))
+	return exit.Failed(errors.Join(problems...))
 }
 
 // botSummary is what a list shows of a RoseyBot. All texts are printable.

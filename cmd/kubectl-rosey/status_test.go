@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -18,12 +19,12 @@ func TestStatusOfOne(t *testing.T) {
 	create(t, bot)
 	createPod(t, "well", "well-bot-1", status.BotComponent)
 	code, out, stderr := call(t, "status", "well")
-	if code != exitFailure || !strings.Contains(stderr, "well in namespace films is not ready: NotObserved") {
+	if code != exit.Failure || !strings.Contains(stderr, "well in namespace films is not ready: NotObserved") {
 		t.Errorf("before the operator has seen it: exit code %d, %s%s", code, out, stderr)
 	}
 	setReady(t, bot, metav1.ConditionTrue, "Ready", "all is well")
 	code, out, stderr = call(t, "status", "well")
-	if code != exitClean || stderr != "" {
+	if code != exit.Clean || stderr != "" {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	for _, want := range []string{
@@ -41,7 +42,7 @@ func TestStatusOfOne(t *testing.T) {
 	if !strings.Contains(colored, "\x1b[32mready\x1b[0m") {
 		t.Errorf("no colors in %q", colored)
 	}
-	if code, _, stderr := call(t, "status", "nobody"); code != exitFailure ||
+	if code, _, stderr := call(t, "status", "nobody"); code != exit.Failure ||
 		stderr != "kubectl rosey: there is no RoseyBot nobody in namespace films\n" {
 		t.Errorf("a RoseyBot that is not there: exit code %d, %s", code, stderr)
 	}
@@ -54,7 +55,7 @@ func TestStatusAsDocument(t *testing.T) {
 	setReady(t, bot, metav1.ConditionFalse, "LoginRefused", "a \x1b[31mred\x1b[0m message")
 	for _, format := range []string{"json", "yaml"} {
 		code, out, _ := call(t, "status", "document", "-o", format)
-		if code != exitFailure {
+		if code != exit.Failure {
 			t.Errorf("%s: exit code %d of a RoseyBot that is not ready", format, code)
 		}
 		var one botDetail
@@ -97,7 +98,7 @@ func TestStatusOfAll(t *testing.T) {
 		{"say listed", "TEXT"}, {"nothing", "unknown command"},
 	} {
 		code, _, stderr := call(t, strings.Fields(wrong.arguments)...)
-		if code != exitUsage || !strings.Contains(stderr, wrong.want) {
+		if code != exit.Usage || !strings.Contains(stderr, wrong.want) {
 			t.Errorf("%s: exit code %d, %s, want %q", wrong.arguments, code, stderr, wrong.want)
 		}
 	}

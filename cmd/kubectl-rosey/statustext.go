@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -33,7 +34,7 @@ func whetherColor(good bool) string {
 func writeList(app *app, list []botSummary, namespaces, wide bool) error {
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(app.err, "no RoseyBots found")
-		return failed(err)
+		return exit.Failed(err)
 	}
 	header := []string{"NAME", "READY", "REASON", "CHANNEL", "BOT", "DB", "AGE"}
 	if wide {

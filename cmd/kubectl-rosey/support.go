@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/api/v1alpha1"
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // supportOptions are the flags of support.
@@ -57,7 +58,7 @@ func (a *app) support(
 	ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyBot, name, file string, options supportOptions,
 ) error {
 	if _, err := os.Lstat(file); err == nil && file != standardOutput {
-		return failedf("%s exists already, and is not overwritten", file)
+		return exit.Failedf("%s exists already, and is not overwritten", file)
 	}
 	reading, stop := context.WithTimeout(ctx, options.timeout)
 	defer stop()
@@ -69,7 +70,7 @@ func (a *app) support(
 		}
 	}
 	if ctx.Err() != nil {
-		return failedf("interrupted: no archive was written")
+		return exit.Failedf("interrupted: no archive was written")
 	}
 	return a.writeSupport(collected, name, file)
 }
@@ -87,7 +88,7 @@ func (a *app) writeSupport(collected *collector, name, file string) error {
 		size, err = writeNew(file, write)
 	}
 	if err != nil {
-		return failedf("writing the archive: %w", err)
+		return exit.Failedf("writing the archive: %w", err)
 	}
 	for _, problem := range collected.problems {
 		_, _ = fmt.Fprintf(a.err, "missing: %s\n", problem)
@@ -96,5 +97,5 @@ func (a *app) writeSupport(collected *collector, name, file string) error {
 		return nil
 	}
 	_, err = fmt.Fprintf(a.out, "wrote %s, %d bytes; look at it before you give it away\n", file, size)
-	return failed(err)
+	return exit.Failed(err)
 }

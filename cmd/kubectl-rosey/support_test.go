@@ -24,6 +24,7 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/controllers/manifests"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -237,7 +238,7 @@ func TestArchiveHasNoSecret(t *testing.T) {
 	installSecretBot(t)
 	file := filepath.Join(t.TempDir(), "support.tar.gz")
 	code, out, stderr := call(t, "support", "secretive", file)
-	if code != exitClean || !strings.Contains(out, "wrote "+file) {
+	if code != exit.Clean || !strings.Contains(out, "wrote "+file) {
 		t.Fatalf("exit code %d, %s%s", code, out, stderr)
 	}
 	files := unpack(t, file)
@@ -274,12 +275,12 @@ func TestArchiveHasNoSecret(t *testing.T) {
 		t.Errorf("the archive is %v: %v", info.Mode(), err)
 	}
 	code, _, stderr = call(t, "support", "secretive", file)
-	if code != exitFailure || !strings.Contains(stderr, "exists") {
+	if code != exit.Failure || !strings.Contains(stderr, "exists") {
 		t.Errorf("over a file that is there: exit code %d, %s", code, stderr)
 	}
 	t.Chdir(t.TempDir())
 	code, out, stderr = call(t, "support", "secretive", "-")
-	if files := unpackContent(t, []byte(out)); code != exitClean || files["versions.txt"] == "" {
+	if files := unpackContent(t, []byte(out)); code != exit.Clean || files["versions.txt"] == "" {
 		t.Errorf("to standard output: exit code %d, %s", code, stderr)
 	}
 }
@@ -364,7 +365,7 @@ func TestManyLargeEventsHideNoOthers(t *testing.T) {
 		createEvent(t, fmt.Sprintf("flooded-y%d", i), "flooded-bot-1", large)
 	}
 	file := filepath.Join(t.TempDir(), "support.tar.gz")
-	if code, out, stderr := call(t, "support", "flooded", file); code != exitClean {
+	if code, out, stderr := call(t, "support", "flooded", file); code != exit.Clean {
 		t.Fatalf("exit code %d, %s%s", code, out, stderr)
 	}
 	files := unpack(t, file)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -17,7 +18,7 @@ func newVersionCommand(app *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(app.out, "kubectl-rosey %s\n", buildVersion())
-			return failed(err)
+			return exit.Failed(err)
 		},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/speech"
@@ -34,7 +35,7 @@ func newBotCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return failed(component.runBot(command.Context()))
+			return exit.Failed(component.runBot(command.Context()))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.BotFile),

@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -76,7 +77,7 @@ func TestBotFromStartToEnd(t *testing.T) {
 	}
 	server.Restart()
 	p.waitFor(status.ReasonReady)
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 	if _, err := left.NextMsgWithContext(t.Context()); err != nil {
@@ -92,7 +93,7 @@ func TestBotFromStartToEnd(t *testing.T) {
 func TestBotRejectsInvalidConfiguration(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := call(t, "bot", "--config", writeBotConfig(t, "cytu.be", "nats://127.0.0.1:1", "/absent"))
-	if code != exitUsage || !strings.Contains(stderr, `channel.server: "cytu.be", expected http(s)://`) {
+	if code != exit.Usage || !strings.Contains(stderr, `channel.server: "cytu.be", expected http(s)://`) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

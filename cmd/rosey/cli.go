@@ -17,6 +17,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -41,7 +43,7 @@ func newCLICommand(
 			}
 			client, err := cli.Connect(command.Context(), loaded.Config, bus.Role(role), log)
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
 			defer client.Close()
 			return do(command, client, arguments)
@@ -81,9 +83,9 @@ func newSayCommand() *cobra.Command {
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			id, err := client.Say(command.Context(), strings.Join(arguments, " "))
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return failed(printf(command.OutOrStdout(), "line %d is queued for the bot\n", id))
+			return exit.Failed(printf(command.OutOrStdout(), "line %d is queued for the bot\n", id))
 		})
 	command.Long = "Queue a line for a running bot to say in its channel. The line is stored in the bot's database;\n" +
 		"the bot says it within seconds, or when it is back in the channel. A text that begins with \"/\" is a\n" +
@@ -120,7 +122,7 @@ func newTailCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--filter: %w", err)
 			}
-			return failed(tail(command.Context(), client, filter, asJSON, command.OutOrStdout(), command.ErrOrStderr()))
+			return exit.Failed(tail(command.Context(), client, filter, asJSON, command.OutOrStdout(), command.ErrOrStderr()))
 		})
 	command.Flags().BoolVar(&asJSON, "json", false, "Write one JSON object per line")
 	command.Flags().StringArrayVar(&filters, "filter", nil,
@@ -155,35 +157,35 @@ func tail(
 }
 
 func newTopCommand() *cobra.Command {
-	var output string
+	var format output.Format
 	command := newCLICommand("top", "Show the top chatters and the records of a channel", cobra.NoArgs,
 		func(command *cobra.Command, client *cli.Client, _ []string) error {
 			stats, err := client.ChannelStats(command.Context())
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return writeOutput(command.OutOrStdout(), output, stats, topText(stats))
+			return writeOutput(command.OutOrStdout(), format, stats, topText(stats))
 		})
 	command.Example = "  rosey top\n  rosey top --channel movienight --output json"
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 
 func newUserCommand() *cobra.Command {
-	var output string
+	var format output.Format
 	command := newCLICommand("user NAME", "Show what is stored about a user", requireOne("NAME"),
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			stats, err := client.UserStats(command.Context(), arguments[0])
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
 			if !stats.Found {
-				return failed(fmt.Errorf("user %q has never been seen in the channel", arguments[0]))
+				return exit.Failed(fmt.Errorf("user %q has never been seen in the channel", arguments[0]))
 			}
-			return writeOutput(command.OutOrStdout(), output, stats, userText(stats))
+			return writeOutput(command.OutOrStdout(), format, stats, userText(stats))
 		})
 	command.Example = "  rosey user alice\n  rosey user alice --output json"
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	command.AddCommand(newUserExportCommand(), newUserForgetCommand())
 	return command
 }

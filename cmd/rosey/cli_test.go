@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/cli"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -85,12 +86,12 @@ func TestCommandsForARunningBot(t *testing.T) {
 		t.Errorf("of somebody who was forgotten: %s%s", out, stderr)
 	}
 	for _, tail := range []*roseyProcess{readable, asJSON} {
-		if code := tail.end(syscall.SIGINT); code != exitClean {
+		if code := tail.end(syscall.SIGINT); code != exit.Clean {
 			t.Errorf("exit code %d: %v", code, tail.log())
 		}
 	}
 	code, text, stderr := call(t, "status", "--http", p.url(""))
-	if code != exitClean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 7 {
+	if code != exit.Clean || !strings.Contains(text, "run ") || strings.Count(text, "\n  ok ") != 7 {
 		t.Errorf("exit code %d, %s%s", code, text, stderr)
 	}
 }
@@ -125,13 +126,13 @@ func TestStatusOfProcessThatIsNotReady(t *testing.T) {
 	p := start(t, "db", "--config", writeConfig(t, t.TempDir(), "nats://127.0.0.1:1"))
 	p.waitFor(status.ReasonNATSUnreachable)
 	code, text, stderr := call(t, "status", "--http", strings.TrimPrefix(p.url(""), "http://"))
-	if code != exitFailure || !strings.Contains(text, "FAILED  nats    NATSUnreachable") ||
+	if code != exit.Failure || !strings.Contains(text, "FAILED  nats    NATSUnreachable") ||
 		!strings.Contains(stderr, "is not ready: NATSUnreachable") {
 		t.Errorf("exit code %d, %s%s", code, text, stderr)
 	}
 	code, text, _ = call(t, "status", "--http", p.url(""), "-o", "json")
 	var report status.Report
-	if err := json.Unmarshal([]byte(text), &report); err != nil || code != exitFailure || report.Ready {
+	if err := json.Unmarshal([]byte(text), &report); err != nil || code != exit.Failure || report.Ready {
 		t.Errorf("exit code %d, %v, %s", code, err, text)
 	}
 	other := httptest.NewServer(http.NotFoundHandler())
@@ -140,9 +141,9 @@ func TestStatusOfProcessThatIsNotReady(t *testing.T) {
 		http, stderr string
 		code         int
 	}{
-		{"127.0.0.1:1", "requesting http://127.0.0.1:1/status: connection refused", exitFailure},
-		{other.URL, "/status: HTTP status 404", exitFailure},
-		{"ftp://x", "--http: expected", exitUsage},
+		{"127.0.0.1:1", "requesting http://127.0.0.1:1/status: connection refused", exit.Failure},
+		{other.URL, "/status: HTTP status 404", exit.Failure},
+		{"ftp://x", "--http: expected", exit.Usage},
 	} {
 		code, _, stderr := call(t, "status", "--http", test.http)
 		if code != test.code || !strings.Contains(stderr, test.stderr) || strings.Count(stderr, "\n") != 1 {
@@ -180,7 +181,7 @@ func TestCommandsWithAService(t *testing.T) {
 	} {
 		arguments := append(strings.Fields(command), "--nats", server.URL(), "--prefix", "mine")
 		code, out, stderr := call(t, arguments...)
-		if code != exitClean || !strings.Contains(out, want) || stderr != "" {
+		if code != exit.Clean || !strings.Contains(out, want) || stderr != "" {
 			t.Errorf("%s: exit code %d, %s%s", command, code, out, stderr)
 		}
 	}
@@ -188,14 +189,14 @@ func TestCommandsWithAService(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		"top --prefix other":               {exitFailure, "no database service answers on other.db.query.channel_stats"},
-		"say x --nats nats://127.0.0.1:1":  {exitFailure, "connection refused"},
-		"say":                              {exitUsage, "expected TEXT, the line to say"},
-		"user":                             {exitUsage, "expected one argument, NAME, got 0"},
-		"tail --filter a..b":               {exitUsage, `--filter: "a..b"`},
-		"top -o xml":                       {exitUsage, `"xml", expected text or json`},
-		"tail --channel #x":                {exitUsage, `channel.name (from --channel): "#x"`},
-		"user x --config /nonexistent.yml": {exitUsage, "/nonexistent.yml"},
+		"top --prefix other":               {exit.Failure, "no database service answers on other.db.query.channel_stats"},
+		"say x --nats nats://127.0.0.1:1":  {exit.Failure, "connection refused"},
+		"say":                              {exit.Usage, "expected TEXT, the line to say"},
+		"user":                             {exit.Usage, "expected one argument, NAME, got 0"},
+		"tail --filter a..b":               {exit.Usage, `--filter: "a..b"`},
+		"top -o xml":                       {exit.Usage, `"xml", expected text or json`},
+		"tail --channel #x":                {exit.Usage, `channel.name (from --channel): "#x"`},
+		"user x --config /nonexistent.yml": {exit.Usage, "/nonexistent.yml"},
 	} {
 		arguments := strings.Fields(command)
 		if !strings.Contains(command, "--nats") {
@@ -234,22 +235,22 @@ func TestConfigCheck(t *testing.T) {
 		code      int
 		want      string
 	}{
-		{"bot.yaml", exitClean, "rosey bot: ok\n" +
+		{"bot.yaml", exit.Clean, "rosey bot: ok\n" +
 			"rosey db: needs more, from flags or environment variables: database: expected one of sqlite and postgres"},
-		{"run.yaml", exitClean, "rosey bot: needs more, from flags or environment variables: nats.url: required"},
-		{"run.yaml --for bot", exitUsage, "nats.url: required"},
-		{"bot.yaml --for bot", exitClean, "channel m on https://cytu.be\nrosey bot: ok\n"},
-		{"bot.yaml --for all", exitUsage, `"all", expected run, bot, db or web`},
-		{"bad.yaml", exitUsage, "channel.nam: no such key, expected one of maxMessageLength, name, "},
-		{"bad.yaml", exitUsage, "logLevel: a number, expected text"},
-		{"v2.json", exitClean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm: becomes the built-in plugin llm, " +
+		{"run.yaml", exit.Clean, "rosey bot: needs more, from flags or environment variables: nats.url: required"},
+		{"run.yaml --for bot", exit.Usage, "nats.url: required"},
+		{"bot.yaml --for bot", exit.Clean, "channel m on https://cytu.be\nrosey bot: ok\n"},
+		{"bot.yaml --for all", exit.Usage, `"all", expected run, bot, db or web`},
+		{"bad.yaml", exit.Usage, "channel.nam: no such key, expected one of maxMessageLength, name, "},
+		{"bad.yaml", exit.Usage, "logLevel: a number, expected text"},
+		{"v2.json", exit.Clean, "Rosey v2 for channel m on https://cytu.be\nwarning: llm: becomes the built-in plugin llm, " +
 			"which `rosey run` runs, with allowPrivate true, contextLines 10, endpoint http://localhost:11434/v1"},
-		{"v2.json", exitClean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},
-		{"absent.yaml", exitUsage, "no such file"},
-		{"live.yaml", exitUsage, "plugins.yaml: plugins[1].name: "},
-		{"live.yaml", exitUsage, "plugins[2].grants.act[0].verb: "},
-		{"half.yaml", exitUsage, "none.yaml: no such file"},
-		{"good.yaml", exitClean, "commands.yaml: 1 overrides of commands"},
+		{"v2.json", exit.Clean, "rosey run: ok\nrosey bot: ok\nrosey db: ok\n"},
+		{"absent.yaml", exit.Usage, "no such file"},
+		{"live.yaml", exit.Usage, "plugins.yaml: plugins[1].name: "},
+		{"live.yaml", exit.Usage, "plugins[2].grants.act[0].verb: "},
+		{"half.yaml", exit.Usage, "none.yaml: no such file"},
+		{"good.yaml", exit.Clean, "commands.yaml: 1 overrides of commands"},
 	} {
 		file, rest, _ := strings.Cut(test.arguments, " ")
 		arguments := append([]string{"config", "check", filepath.Join(dir, file)}, strings.Fields(rest)...)
@@ -260,7 +261,7 @@ func TestConfigCheck(t *testing.T) {
 	}
 	code, out, _ := call(t, "config", "schema")
 	published, err := os.ReadFile("../../docs/config.schema.json")
-	if err != nil || code != exitClean || out != string(published) {
+	if err != nil || code != exit.Clean || out != string(published) {
 		t.Errorf("schema: exit code %d, %v, %s", code, err, out)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/legacy"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -52,9 +53,9 @@ func newConfigCommand() *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			schema, err := config.Schema()
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return failed(printf(command.OutOrStdout(), "%s", schema))
+			return exit.Failed(printf(command.OutOrStdout(), "%s", schema))
 		},
 	})
 	return command
@@ -122,7 +123,7 @@ func checkFile(out io.Writer, file, user string) error {
 	if err := checkLiveFiles(&text, ofBot); err != nil {
 		return err
 	}
-	return failed(printf(out, "%s", text.String()))
+	return exit.Failed(printf(out, "%s", text.String()))
 }
 
 // botsConfig returns the configuration of run and bot, and otherwise that of before.

@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -31,7 +32,7 @@ func newDatabaseCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return failed(component.runService(command.Context()))
+			return exit.Failed(component.runService(command.Context()))
 		},
 	}
 	flags = newConfigFlags(command.PersistentFlags(), filepath.Join(config.ConfigDir, config.DatabaseFile),
@@ -196,10 +197,10 @@ func readDatabase[T any](
 	}
 	opened, err := tool.database().openReadOnly(command.Context())
 	if err != nil {
-		return content, failed(err)
+		return content, exit.Failed(err)
 	}
 	content, err = read(command.Context(), opened, tool.channel())
-	return content, failed(errors.Join(err, opened.Close()))
+	return content, exit.Failed(errors.Join(err, opened.Close()))
 }
 
 // location is where a database is: the path of an SQLite file, or of a file with the URL of a PostgreSQL database.

@@ -18,6 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -68,7 +69,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 	}
 	server.Restart()
 	p.waitFor(status.ReasonReady)
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d after SIGTERM", code)
 	}
 	for _, line := range p.log() {
@@ -187,7 +188,7 @@ func TestServiceWaitsForWhatItNeeds(t *testing.T) {
 	if !strings.Contains(report.Message, "nats://127.0.0.1:1: connection refused") {
 		t.Errorf("message %q", report.Message)
 	}
-	if code := p.end(syscall.SIGINT); code != exitClean {
+	if code := p.end(syscall.SIGINT); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -204,15 +205,15 @@ func TestExitCodes(t *testing.T) {
 		code      int
 		stderr    string
 	}{
-		{"--version", exitClean, ""},
-		{"nonsense", exitUsage, "nonsense"},
-		{"db --nonsense", exitUsage, "--nonsense"},
-		{"db extra", exitUsage, "extra"},
-		{"db --config " + filepath.Join(dir, "absent.yaml"), exitUsage, "absent.yaml"},
-		{"db --config " + bad, exitUsage, "nats.url: required"},
-		{"db show --config " + good + " --output xml", exitUsage, `"xml", expected text or json`},
-		{"db show --config " + good + " --limit -1", exitUsage, "--limit: -1"},
-		{"db show --config " + good, exitFailure, filepath.Join(dir, "rosey.db")},
+		{"--version", exit.Clean, ""},
+		{"nonsense", exit.Usage, "nonsense"},
+		{"db --nonsense", exit.Usage, "--nonsense"},
+		{"db extra", exit.Usage, "extra"},
+		{"db --config " + filepath.Join(dir, "absent.yaml"), exit.Usage, "absent.yaml"},
+		{"db --config " + bad, exit.Usage, "nats.url: required"},
+		{"db show --config " + good + " --output xml", exit.Usage, `"xml", expected text or json`},
+		{"db show --config " + good + " --limit -1", exit.Usage, "--limit: -1"},
+		{"db show --config " + good, exit.Failure, filepath.Join(dir, "rosey.db")},
 	} {
 		code, _, stderr := call(t, strings.Fields(test.arguments)...)
 		if code != test.code || !strings.Contains(stderr, test.stderr) {

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store/sqlite"
 )
@@ -34,7 +36,7 @@ type listedBackup struct {
 }
 
 func newBackupListCommand(flags *configFlags) *cobra.Command {
-	var output string
+	var format output.Format
 	var check bool
 	command := &cobra.Command{
 		Use:   "list",
@@ -51,16 +53,16 @@ func newBackupListCommand(flags *configFlags) *cobra.Command {
 			}
 			listed, err := listBackups(command.Context(), tool.backupDir(), path, check)
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
 			good := "complete"
 			if check {
 				good = "intact"
 			}
-			return writeOutput(command.OutOrStdout(), output, listed, listed.text(good))
+			return writeOutput(command.OutOrStdout(), format, listed, listed.text(good))
 		},
 	}
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	command.Flags().BoolVar(&check, "check", false, "Read each file as a whole to find damage in it")
 	return command
 }

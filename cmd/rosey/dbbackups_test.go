@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -39,14 +40,14 @@ func TestBackupsOfRunAreListedAndRestored(t *testing.T) {
 			dir := t.TempDir()
 			flags := []string{"--channel", "movies", "--database", filepath.Join(dir, "rosey.db")}
 			storeLine(t, dir, "first")
-			expectCall(t, exitClean, "none", append([]string{"db", "backup", "list"}, flags...)...)
+			expectCall(t, exit.Clean, "none", append([]string{"db", "backup", "list"}, flags...)...)
 			p := start(t, "run", "--mode", mode, "--channel", "movies", "--server", "http://127.0.0.1:1", "--data", dir,
 				"--http", "127.0.0.1:0")
 			natstest.Eventually(t, "a backup", func() bool {
 				made, err := filepath.Glob(filepath.Join(dir, "backups", "*.db"))
 				return err == nil && len(made) == 1
 			})
-			if code := p.end(syscall.SIGTERM); code != exitClean {
+			if code := p.end(syscall.SIGTERM); code != exit.Clean {
 				t.Errorf("exit code %d\n%v", code, p.log())
 			}
 			storeLine(t, dir, "second")
@@ -56,7 +57,7 @@ func TestBackupsOfRunAreListedAndRestored(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			out := expectCall(t, exitClean, "", append([]string{"db", "backup", "list", "-o", "json"}, flags...)...)
+			out := expectCall(t, exit.Clean, "", append([]string{"db", "backup", "list", "-o", "json"}, flags...)...)
 			var listed listedBackups
 			if err := json.Unmarshal([]byte(out), &listed); err != nil || len(listed.Backups) != 2 {
 				t.Fatalf("%v, %s", err, out)
@@ -69,9 +70,9 @@ func TestBackupsOfRunAreListedAndRestored(t *testing.T) {
 			if broken.File != other || broken.Database == listed.Database || !strings.Contains(broken.Problem, "empty") {
 				t.Errorf("the broken one: %+v", broken)
 			}
-			expectCall(t, exitClean, "complete", append([]string{"db", "backup", "list"}, flags...)...)
-			expectCall(t, exitClean, "intact", append([]string{"db", "backup", "list", "--check"}, flags...)...)
-			expectCall(t, exitClean, "restored", append([]string{"db", "restore", newest.File}, flags...)...)
+			expectCall(t, exit.Clean, "complete", append([]string{"db", "backup", "list"}, flags...)...)
+			expectCall(t, exit.Clean, "intact", append([]string{"db", "backup", "list", "--check"}, flags...)...)
+			expectCall(t, exit.Clean, "restored", append([]string{"db", "restore", newest.File}, flags...)...)
 			if chat := showData(t, flags...).Chat; len(chat) != 1 || chat[0].Text != "first" {
 				t.Errorf("after the restore: %+v", chat)
 			}
@@ -88,17 +89,17 @@ func TestBackupsAreListedWithoutADatabase(t *testing.T) {
 	}
 	flags := []string{"--channel", "movies", "--database", filepath.Join(dir, "rosey.db")}
 	storeLine(t, dir, "kept")
-	expectCall(t, exitClean, "copied", append([]string{"db", "backup", file}, flags...)...)
+	expectCall(t, exit.Clean, "copied", append([]string{"db", "backup", file}, flags...)...)
 	if err := os.Remove(filepath.Join(dir, "rosey.db")); err != nil {
 		t.Fatal(err)
 	}
-	expectCall(t, exitClean, file, append([]string{"db", "backup", "list", "--check"}, flags...)...)
-	expectCall(t, exitClean, "restored", append([]string{"db", "restore", file}, flags...)...)
+	expectCall(t, exit.Clean, file, append([]string{"db", "backup", "list", "--check"}, flags...)...)
+	expectCall(t, exit.Clean, "restored", append([]string{"db", "restore", file}, flags...)...)
 	if chat := showData(t, flags...).Chat; len(chat) != 1 {
 		t.Errorf("after the restore: %+v", chat)
 	}
-	expectCall(t, exitUsage, "expected text or json", append([]string{"db", "backup", "list", "-o", "x"}, flags...)...)
-	expectCall(t, exitFailure, "listing the backups", append([]string{
+	expectCall(t, exit.Usage, "expected text or json", append([]string{"db", "backup", "list", "-o", "x"}, flags...)...)
+	expectCall(t, exit.Failure, "listing the backups", append([]string{
 		"db", "backup", "list", "--database-backup-directory", file}, flags...)...)
 }
 
@@ -168,7 +169,7 @@ func TestAStopDuringABackupLeavesNoBackup(t *testing.T) {
 			}
 			p = runUntilBackup(t, dir, backups, size)
 		}
-		if code := p.end(syscall.SIGTERM); code != exitClean {
+		if code := p.end(syscall.SIGTERM); code != exit.Clean {
 			t.Errorf("%s: exit code %d\n%v", name, code, p.log())
 		}
 		if entries, err := os.ReadDir(backups); err != nil || len(entries) > 0 {

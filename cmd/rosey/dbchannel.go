@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -36,7 +38,7 @@ type ownedChannelRow struct {
 }
 
 func newChannelListCommand(flags *configFlags) *cobra.Command {
-	var output string
+	var format output.Format
 	command := &cobra.Command{
 		Use:   "list",
 		Short: "List the channels of the database and who owns them",
@@ -57,10 +59,10 @@ func newChannelListCommand(flags *configFlags) *cobra.Command {
 			for _, channel := range channels {
 				rows = append(rows, ownedChannelRow{channel.Server, channel.Name, channel.Owner.Prefix, channel.Owner.Name})
 			}
-			return writeOutput(command.OutOrStdout(), output, rows, ownedChannelsText(rows))
+			return writeOutput(command.OutOrStdout(), format, rows, ownedChannelsText(rows))
 		},
 	}
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 
@@ -100,9 +102,9 @@ func newChannelAssignCommand(flags *configFlags) *cobra.Command {
 			}
 			before, err := tool.assignChannel(command.Context())
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return failed(printf(command.OutOrStdout(), "channel %s on %s belongs to subject prefix %s now; before: %s\n",
+			return exit.Failed(printf(command.OutOrStdout(), "channel %s on %s belongs to subject prefix %s now; before: %s\n",
 				tool.config.Channel.Name, tool.config.Channel.Server, tool.config.NATS.SubjectPrefix,
 				status.Printable(cmp.Or(before.Prefix, "nobody"))))
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -33,7 +34,7 @@ func TestChannelIsHandedOverByACommand(t *testing.T) {
 	list := func() (rows []ownedChannelRow) {
 		t.Helper()
 		code, stdout, stderr := call(t, "db", "channel", "list", "--config", configuration, "--output", "json")
-		if err := json.Unmarshal([]byte(stdout), &rows); code != exitClean || err != nil {
+		if err := json.Unmarshal([]byte(stdout), &rows); code != exit.Clean || err != nil {
 			t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 		}
 		return rows
@@ -44,7 +45,7 @@ func TestChannelIsHandedOverByACommand(t *testing.T) {
 	}
 	code, stdout, stderr := call(t, "db", "channel", "assign", "--config", configuration, "--prefix", "second", "--name",
 		"fun/second")
-	if code != exitClean || !strings.Contains(stdout, "belongs to subject prefix second now; before: first") {
+	if code != exit.Clean || !strings.Contains(stdout, "belongs to subject prefix second now; before: first") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	row.OwnerPrefix, row.OwnerName = "second", "fun/second"
@@ -54,7 +55,7 @@ func TestChannelIsHandedOverByACommand(t *testing.T) {
 	second.waitFor(status.ReasonReady)
 	first.waitFor(status.ReasonChannelOwned)
 	for _, p := range []*roseyProcess{first, second} {
-		if code := p.end(syscall.SIGTERM); code != exitClean {
+		if code := p.end(syscall.SIGTERM); code != exit.Clean {
 			t.Errorf("exit code %d", code)
 		}
 	}
@@ -68,7 +69,7 @@ func TestChannelsOfSQLiteHaveNoOwners(t *testing.T) {
 	p.waitFor(status.ReasonReady)
 	for _, verb := range []string{"list", "assign"} {
 		code, _, stderr := call(t, "db", "channel", verb, "--channel", "movies", "--database", path)
-		if code == exitClean || !strings.Contains(stderr, "expected database.postgres") {
+		if code == exit.Clean || !strings.Contains(stderr, "expected database.postgres") {
 			t.Errorf("%s: exit code %d: %s", verb, code, stderr)
 		}
 	}

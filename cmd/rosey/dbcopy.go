@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -32,13 +34,13 @@ func newBackupCommand(flags *configFlags) *cobra.Command {
 				return err
 			}
 			if arguments[0] == "-" {
-				return failed(writeBackup(command.Context(), path, os.Stdout)) // the command's own writer is for text
+				return exit.Failed(writeBackup(command.Context(), path, os.Stdout)) // the command's own writer is for text
 			}
 			size, err := sqlite.Backup(command.Context(), path, arguments[0])
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return failed(printf(command.OutOrStdout(), "copied %s to %s, %d bytes\n",
+			return exit.Failed(printf(command.OutOrStdout(), "copied %s to %s, %d bytes\n",
 				status.Printable(path), status.Printable(arguments[0]), size))
 		},
 	}
@@ -110,7 +112,7 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 			err = withInput(arguments[0], filepath.Dir(path), command.InOrStdin(), func(backup string) error {
 				return tool.restore(command.Context(), command.OutOrStdout(), backup, arguments[0], path)
 			})
-			return failed(err)
+			return exit.Failed(err)
 		},
 	}
 }
@@ -163,7 +165,8 @@ func sqliteTool(flags *configFlags, command *cobra.Command) (*component, string,
 }
 
 func newMoveCommand(flags *configFlags) *cobra.Command {
-	var from, to, output string
+	var format output.Format
+	var from, to string
 	command := &cobra.Command{
 		Use:   "move --from DATABASE --to DATABASE",
 		Short: "Copy all rows and the identity of a database to another one",
@@ -194,14 +197,14 @@ func newMoveCommand(flags *configFlags) *cobra.Command {
 			}
 			moved, err := move(command.Context(), source, target, retention, command.ErrOrStderr())
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return writeOutput(command.OutOrStdout(), output, moved, movedText(moved))
+			return writeOutput(command.OutOrStdout(), format, moved, movedText(moved))
 		},
 	}
 	command.Flags().StringVar(&from, "from", "", "Database to copy; it is only read")
 	command.Flags().StringVar(&to, "to", "", "Database to fill")
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 

@@ -17,6 +17,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
@@ -57,7 +59,7 @@ func (c *component) openDeadLetters(command *cobra.Command, write bool) (deadLet
 	}
 	stored, err := c.openDatabase(command.Context(), open)
 	if err != nil {
-		return deadLetters{}, failed(errors.Join(err, unserved))
+		return deadLetters{}, exit.Failed(errors.Join(err, unserved))
 	}
 	return stored, nil
 }
@@ -171,7 +173,7 @@ func (d deadLetters) change(ctx context.Context, suffix bus.Suffix, ids []int64)
 }
 
 func newDeadListCommand(flags *configFlags) *cobra.Command {
-	var output string
+	var format output.Format
 	command := &cobra.Command{
 		Use:   "list",
 		Short: "List dead letters",
@@ -186,14 +188,14 @@ func newDeadListCommand(flags *configFlags) *cobra.Command {
 				return err
 			}
 			write := printDeadLetters
-			if output == "json" {
+			if format.IsDocument() {
 				write = writeDeadLetters
 			}
 			err = write(command.Context(), stored, command.OutOrStdout())
-			return failed(errors.Join(err, stored.close()))
+			return exit.Failed(errors.Join(err, stored.close()))
 		},
 	}
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 
@@ -203,7 +205,7 @@ func writeDeadLetters(ctx context.Context, all deadLetters, out io.Writer) error
 	separator, end := "[", "[]\n"
 	err := all.each(ctx, func(deadLetter bus.DeadLetter) error {
 		var row bytes.Buffer
-		if err := writeOutput(&row, "json", deadLetter, ""); err != nil {
+		if err := writeOutput(&row, output.JSON, deadLetter, ""); err != nil {
 			return err
 		}
 		text := separator + "\n  " + strings.ReplaceAll(strings.TrimSpace(row.String()), "\n", "\n  ")
@@ -266,7 +268,7 @@ func newDeadChangeCommand(flags *configFlags, verb, short string, suffix bus.Suf
 				return err
 			}
 			changed, err := changeDeadLetters(command.Context(), stored, suffix, ids)
-			return failed(errors.Join(err, stored.close(), printf(command.OutOrStdout(), "%s: %d done\n", verb, changed)))
+			return exit.Failed(errors.Join(err, stored.close(), printf(command.OutOrStdout(), "%s: %d done\n", verb, changed)))
 		},
 	}
 	command.Flags().BoolVar(&all, "all", false, "All dead letters of the configured service")

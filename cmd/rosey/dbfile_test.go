@@ -18,6 +18,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
@@ -54,7 +55,7 @@ func expectCall(t *testing.T, code int, text string, arguments ...string) (stdou
 func TestDeadLetterCommands(t *testing.T) {
 	dir := t.TempDir()
 	file := writeConfig(t, dir, "nats://127.0.0.1:1")
-	expectCall(t, exitFailure, "no such file", "db", "dead", "drop", "--all", "--config", file)
+	expectCall(t, exit.Failure, "no such file", "db", "dead", "drop", "--all", "--config", file)
 	s := openStore(t, dir)
 	at := time.UnixMilli(1763700000000)
 	letters := []store.DeadLetter{
@@ -65,20 +66,20 @@ func TestDeadLetterCommands(t *testing.T) {
 	if _, err := s.AddDeadLetters(t.Context(), letters, store.DeadLetterQuota{}); err != nil {
 		t.Fatal(err)
 	}
-	expectCall(t, exitFailure, "open in another process", "db", "dead", "drop", "1", "--config", file)
-	text := expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
+	expectCall(t, exit.Failure, "open in another process", "db", "dead", "drop", "1", "--config", file)
+	text := expectCall(t, exit.Clean, "was too early", "db", "dead", "list", "--config", file)
 	if strings.Contains(text, "\x1b") {
 		t.Errorf("the list contains control characters: %q", text)
 	}
 	closeStore(t, s)
 
 	for _, arguments := range [][]string{{"drop"}, {"drop", "1", "--all"}, {"retry", "x"}, {"retry", "0"}} {
-		expectCall(t, exitUsage, "expected", append([]string{"db", "dead", "--config", file}, arguments...)...)
+		expectCall(t, exit.Usage, "expected", append([]string{"db", "dead", "--config", file}, arguments...)...)
 	}
-	expectCall(t, exitFailure, "dead letter 4711: not found", "db", "dead", "drop", "3", "4711", "--config", file)
-	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
+	expectCall(t, exit.Failure, "dead letter 4711: not found", "db", "dead", "drop", "3", "4711", "--config", file)
+	expectCall(t, exit.Failure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
 	var left []bus.DeadLetter
-	listed := expectCall(t, exitClean, "", "db", "dead", "list", "-o", "json", "--config", file)
+	listed := expectCall(t, exit.Clean, "", "db", "dead", "list", "-o", "json", "--config", file)
 	if err := json.Unmarshal([]byte(listed), &left); err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +92,8 @@ func TestDeadLetterCommands(t *testing.T) {
 	if chat := show(t, file).Chat; len(chat) != 1 || chat[0].Text != "hi" {
 		t.Errorf("chat after the retry: %v", chat)
 	}
-	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
-	expectCall(t, exitClean, "no dead letters", "db", "dead", "list", "--config", file)
+	expectCall(t, exit.Clean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
+	expectCall(t, exit.Clean, "no dead letters", "db", "dead", "list", "--config", file)
 }
 
 // Beside a service that has the database open, dead letters are listed, retried and dropped over NATS.
@@ -114,12 +115,12 @@ func TestDeadLetterCommandsBesideTheService(t *testing.T) {
 	service := start(t, "db", "--config", file)
 	service.waitFor(status.ReasonReady)
 
-	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
+	expectCall(t, exit.Clean, "was too early", "db", "dead", "list", "--config", file)
 	retried := fmt.Sprintf("retry: %d done", len(letters)-1)
-	expectCall(t, exitFailure, retried, "db", "dead", "retry", "--all", "--config", file)
-	expectCall(t, exitFailure, "4711: not found", "db", "dead", "drop", "4711", "--config", file)
-	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
-	expectCall(t, exitClean, "no dead letters", "db", "dead", "list", "--config", file)
+	expectCall(t, exit.Failure, retried, "db", "dead", "retry", "--all", "--config", file)
+	expectCall(t, exit.Failure, "4711: not found", "db", "dead", "drop", "4711", "--config", file)
+	expectCall(t, exit.Clean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
+	expectCall(t, exit.Clean, "no dead letters", "db", "dead", "list", "--config", file)
 	if lines := len(show(t, file).Chat); lines != len(letters)-1 {
 		t.Errorf("%d lines are stored, want %d", lines, len(letters)-1)
 	}
@@ -129,7 +130,7 @@ func TestDeadLetterCommandsBesideTheService(t *testing.T) {
 func TestBackupAndRestoreCommands(t *testing.T) {
 	dir := t.TempDir()
 	file, backup := writeConfig(t, dir, "nats://127.0.0.1:1"), filepath.Join(dir, "backup.db")
-	expectCall(t, exitFailure, "rosey.db", "db", "backup", backup, "--config", file)
+	expectCall(t, exit.Failure, "rosey.db", "db", "backup", backup, "--config", file)
 	s := openStore(t, dir)
 	line := store.Event{
 		ID: "1", Channel: store.Channel{Server: "https://cytu.be", Name: "Movies"}, At: time.UnixMilli(1763700000000),
@@ -138,21 +139,21 @@ func TestBackupAndRestoreCommands(t *testing.T) {
 	if err := s.Apply(t.Context(), []store.Event{line}); err != nil {
 		t.Fatal(err)
 	}
-	expectCall(t, exitClean, "bytes", "db", "backup", backup, "--config", file)
-	expectCall(t, exitFailure, "it exists", "db", "backup", backup, "--config", file)
+	expectCall(t, exit.Clean, "bytes", "db", "backup", backup, "--config", file)
+	expectCall(t, exit.Failure, "it exists", "db", "backup", backup, "--config", file)
 	line.ID, line.At = "2", line.At.Add(time.Second)
 	if err := s.Apply(t.Context(), []store.Event{line}); err != nil {
 		t.Fatal(err)
 	}
-	expectCall(t, exitFailure, "open in another process", "db", "restore", backup, "--config", file)
+	expectCall(t, exit.Failure, "open in another process", "db", "restore", backup, "--config", file)
 	closeStore(t, s)
-	expectCall(t, exitClean, "the previous database is now", "db", "restore", backup, "--config", file)
+	expectCall(t, exit.Clean, "the previous database is now", "db", "restore", backup, "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 1 {
 		t.Errorf("chat after the restore: %v, want only the first line", chat)
 	}
 	older := filepath.Join(dir, "older.db")
 	createOlder(t, older)
-	expectCall(t, exitClean, "version 10, was brought up to version", "db", "restore", older, "--config", file)
+	expectCall(t, exit.Clean, "version 10, was brought up to version", "db", "restore", older, "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 0 {
 		t.Errorf("chat of an empty backup: %v", chat)
 	}
@@ -243,7 +244,7 @@ func TestFilesOfCommandsAreForTheirOwnerAlone(t *testing.T) {
 		{"db", "move", "--from", "sqlite://" + in("rosey.db"), "--to", "sqlite://" + in("moved.db")},
 		{"import", writePython(t), "--drop-older", "--channel", "movies", "--database", in("made/rosey.db")},
 	} {
-		expectCall(t, exitClean, "", arguments...)
+		expectCall(t, exit.Clean, "", arguments...)
 	}
 	files := 0
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/store/sqlite"
 	"rosey.dev/rosey/runtime/store/storetest"
 )
@@ -29,11 +30,11 @@ func TestMoveCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{atSource, "sqlite://" + linked} {
-		expectCall(t, exitFailure, "open in another process", "db", "move", "--from", name, "--to", atPostgres)
+		expectCall(t, exit.Failure, "open in another process", "db", "move", "--from", name, "--to", atPostgres)
 	}
 	closeStore(t, source)
 	for _, copied := range []bool{true, false} {
-		text := expectCall(t, exitClean, "chat: ", "db", "move", "--from", atSource, "--to", atPostgres)
+		text := expectCall(t, exit.Clean, "chat: ", "db", "move", "--from", atSource, "--to", atPostgres)
 		for line := range strings.Lines(text) {
 			fields := strings.Fields(line)
 			if len(fields) == 4 && fields[0] == "chat" && (fields[2] == fields[1]) != copied {
@@ -46,10 +47,10 @@ func TestMoveCommand(t *testing.T) {
 	storetest.Same(t, source, target)
 	closePostgres(t, target)
 	// Another process has the target open.
-	expectCall(t, exitFailure, "--to: ", "db", "move", "--from", atPostgres, "--to", atSource)
+	expectCall(t, exit.Failure, "--to: ", "db", "move", "--from", atPostgres, "--to", atSource)
 	closeStore(t, source)
 
-	expectCall(t, exitClean, `"table": "chat"`, "db", "move", "--from", atPostgres, "--to", atEnd, "-o", "json")
+	expectCall(t, exit.Clean, `"table": "chat"`, "db", "move", "--from", atPostgres, "--to", atEnd, "-o", "json")
 	source, target = openStore(t, dir), openPostgres(t, urlFile)
 	end, err := sqlite.Open(t.Context(), filepath.Join(dir, "end.db"))
 	if err != nil {
@@ -73,7 +74,7 @@ func TestMoveRejectsInvalidLocations(t *testing.T) {
 		"expected another database":       {"--from", file, "--to", file},
 	} {
 		code, out, stderr := call(t, append([]string{"db", "move"}, arguments...)...)
-		if code != exitUsage || !strings.Contains(stderr, want) || strings.Contains(out+stderr, "battery") {
+		if code != exit.Usage || !strings.Contains(stderr, want) || strings.Contains(out+stderr, "battery") {
 			t.Errorf("%v: exit code %d, %s%s; want %q", arguments, code, out, stderr, want)
 		}
 	}
@@ -82,10 +83,10 @@ func TestMoveRejectsInvalidLocations(t *testing.T) {
 	if err := errors.Join(os.WriteFile(own, nil, 0o600), os.Link(own, link)); err != nil {
 		t.Fatal(err)
 	}
-	expectCall(t, exitUsage, "expected another database", "db", "move", "--from", "sqlite://"+own,
+	expectCall(t, exit.Usage, "expected another database", "db", "move", "--from", "sqlite://"+own,
 		"--to", "sqlite://"+link)
 	absent := "sqlite://" + filepath.Join(dir, "absent.db")
-	expectCall(t, exitFailure, "--from: opening database", "db", "move", "--from", absent, "--to", file)
+	expectCall(t, exit.Failure, "--from: opening database", "db", "move", "--from", absent, "--to", file)
 	if found, _ := filepath.Glob(filepath.Join(dir, "*")); len(found) != 0 {
 		t.Errorf("a move without a source created %v", found)
 	}

@@ -15,6 +15,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -51,8 +52,8 @@ func TestTheDatabaseOfThePythonBotIsNotTouched(t *testing.T) {
 	before := filesIn(t, dir)
 	elsewhere := t.TempDir()
 	own := filepath.Join(elsewhere, "own.db")
-	expectCall(t, exitClean, "", "import", writePython(t), "--channel", "m", "--database", own, "--drop-older")
-	expectCall(t, exitClean, "", "db", "backup", filepath.Join(elsewhere, "backup.db"), "--channel", "m",
+	expectCall(t, exit.Clean, "", "import", writePython(t), "--channel", "m", "--database", own, "--drop-older")
+	expectCall(t, exit.Clean, "", "db", "backup", filepath.Join(elsewhere, "backup.db"), "--channel", "m",
 		"--database", own)
 	flags := []string{"--channel", "m", "--database", python}
 	for _, arguments := range [][]string{
@@ -66,7 +67,7 @@ func TestTheDatabaseOfThePythonBotIsNotTouched(t *testing.T) {
 		{"db", "move", "--from", "sqlite://" + own, "--to", "sqlite://" + python},
 		{"db", "move", "--to", "sqlite://" + filepath.Join(elsewhere, "new.db"), "--from", "sqlite://" + python},
 	} {
-		expectCall(t, exitFailure, "Python Rosey", arguments...)
+		expectCall(t, exit.Failure, "Python Rosey", arguments...)
 	}
 	for _, p := range []*roseyProcess{
 		start(t, append([]string{"db", "--nats", nats.URL(), "--http", "127.0.0.1:0"}, flags...)...),
@@ -112,7 +113,7 @@ func TestAServiceNoticesThatItsDatabaseIsGone(t *testing.T) {
 	}
 	p.waitFor(status.ReasonReady)
 	natstest.Eventually(t, "the line to be stored", func() bool { return len(show(t, file).Chat) == 1 })
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 }

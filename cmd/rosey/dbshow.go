@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
 func newShowCommand(flags *configFlags) *cobra.Command {
 	var limit int
-	var output string
+	var format output.Format
 	command := &cobra.Command{
 		Use:   "show",
 		Short: "Show what is stored for the configured channel, also while a service uses the database",
@@ -37,11 +38,11 @@ func newShowCommand(flags *configFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeOutput(command.OutOrStdout(), output, rows, rows.text())
+			return writeOutput(command.OutOrStdout(), format, rows, rows.text())
 		},
 	}
 	command.Flags().IntVar(&limit, "limit", 20, "Maximum number of chat lines, of chatters and of samples; 0 is all")
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 

@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -144,7 +145,7 @@ func TestDirectBotFromStartToEnd(t *testing.T) {
 		strings.Contains(metrics, "rosey_bus_connected") {
 		t.Error("the metrics are not those of a bot with a database and without NATS")
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 	rows := r.rows()
@@ -225,7 +226,7 @@ func TestDirectBotWaitsForItsDatabase(t *testing.T) {
 	other.end(syscall.SIGTERM)
 	p.waitFor(status.ReasonReady)
 	r.awaitStored("early", "!stats")
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -258,7 +259,7 @@ func TestDirectBotWithPostgreSQL(t *testing.T) {
 		lines, err := opened.RecentChat(t.Context(), store.Channel{Server: r.site, Name: "movienight"}, 10)
 		return err == nil && len(lines) == 2
 	})
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -281,11 +282,11 @@ func TestRunWithoutNATS(t *testing.T) {
 	}
 	r.say("hello")
 	r.awaitStored("hello")
-	if code := p.end(syscall.SIGINT); code != exitClean {
+	if code := p.end(syscall.SIGINT); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 	code, _, stderr := call(t, "run", "--mode", "direct", "--channel", "m", "--data", data, "--listen", "127.0.0.1:0")
-	if code != exitUsage || !strings.Contains(stderr, "--listen: mode direct has no NATS server") {
+	if code != exit.Usage || !strings.Contains(stderr, "--listen: mode direct has no NATS server") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -220,10 +221,10 @@ func (r *fallbackRig) run(jetStream bool) {
 	r.awaitMoreLines(50)
 	stopChat()
 	r.awaitAllStored()
-	if code := r.bot.end(syscall.SIGTERM); code != exitClean {
+	if code := r.bot.end(syscall.SIGTERM); code != exit.Clean {
 		r.t.Errorf("the bot's exit code is %d", code)
 	}
-	if code := service.end(syscall.SIGTERM); code != exitClean {
+	if code := service.end(syscall.SIGTERM); code != exit.Clean {
 		r.t.Errorf("the service's exit code is %d", code)
 	}
 	r.check(said)

@@ -14,14 +14,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/legacy"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 )
 
 func newImportCommand() *cobra.Command {
 	var flags *configFlags
-	var output string
+	var format output.Format
 	var dropOlder bool
 	command := &cobra.Command{
 		Use:   "import (FILE | -) --channel NAME",
@@ -44,14 +46,14 @@ func newImportCommand() *cobra.Command {
 			}
 			dir, err := tool.inputDir(arguments[0])
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return failed(withInput(arguments[0], dir, command.InOrStdin(), func(file string) error {
+			return exit.Failed(withInput(arguments[0], dir, command.InOrStdin(), func(file string) error {
 				summary, err := tool.importFile(command.Context(), file, dropOlder, command.ErrOrStderr())
 				if err != nil {
 					return err
 				}
-				return writeOutput(command.OutOrStdout(), output, summary, importText(summary))
+				return writeOutput(command.OutOrStdout(), format, summary, importText(summary))
 			}))
 		},
 	}
@@ -60,7 +62,7 @@ func newImportCommand() *cobra.Command {
 		"database.retention.people", "database.limits.channelRows", "database.limits.channelBytes",
 		"database.limits.people", "logLevel"))
 	command.Flags().BoolVar(&dropOlder, "drop-older", false, "Leave out rows that are older than database.retention")
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 

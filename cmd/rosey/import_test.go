@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // pythonFile creates the tables of a Python Rosey that an import reads.
@@ -53,10 +55,10 @@ func TestImportCommand(t *testing.T) {
 	database := filepath.Join(dir, "new", "rosey.db")
 	where := []string{"--channel", "Movies", "--database", database}
 	flags := append(where, "--database-retention-chat", "forever")
-	expectCall(t, exitUsage, "channel.name", "import", file)
-	expectCall(t, exitFailure, "absent.db", append([]string{"import", filepath.Join(dir, "absent.db")}, flags...)...)
+	expectCall(t, exit.Usage, "channel.name", "import", file)
+	expectCall(t, exit.Failure, "absent.db", append([]string{"import", filepath.Join(dir, "absent.db")}, flags...)...)
 	for _, imported := range []string{"1", "0"} {
-		text := expectCall(t, exitClean, "importing "+file, append([]string{"import", file}, flags...)...)
+		text := expectCall(t, exit.Clean, "importing "+file, append([]string{"import", file}, flags...)...)
 		var chat []string
 		for line := range strings.Lines(text) {
 			if fields := strings.Fields(line); len(fields) > 5 && fields[0] == "recent_chat" {
@@ -70,12 +72,12 @@ func TestImportCommand(t *testing.T) {
 			t.Errorf("the summary on tokens:\n%s", text)
 		}
 	}
-	expectCall(t, exitClean, `"duplicates": 1`, append([]string{"import", file, "-o", "json"}, flags...)...)
-	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, where...)...)
+	expectCall(t, exit.Clean, `"duplicates": 1`, append([]string{"import", file, "-o", "json"}, flags...)...)
+	content := expectCall(t, exit.Clean, "alice", append([]string{"db", "show"}, where...)...)
 	if !strings.Contains(content, "alice  4 ") || !strings.Contains(content, "1h0m0s") {
 		t.Errorf("stored:\n%s", content)
 	}
-	expectCall(t, exitFailure, "rosey db restore", append([]string{"import", database}, flags...)...)
+	expectCall(t, exit.Failure, "rosey db restore", append([]string{"import", database}, flags...)...)
 }
 
 // cytubeBotFile creates the tables of a CytubeBot, as its statements fill them.
@@ -104,16 +106,16 @@ func TestImportCommandWithACytubeBot(t *testing.T) {
 	file, database := writeCytubeBot(t), filepath.Join(t.TempDir(), "new", "rosey.db")
 	const forever = "forever"
 	flags := []string{"import", file, "--database", database, "--database-retention-chat", forever}
-	expectCall(t, exitFailure, `nothing was imported: `+file+` has no line of chat of the channel "other"`,
+	expectCall(t, exit.Failure, `nothing was imported: `+file+` has no line of chat of the channel "other"`,
 		append(flags, "--channel", "other")...)
 	flags = append(flags, "--channel", "Movies")
-	expectCall(t, exitFailure, "user_count: 1 of 1 rows are older than database.retention.userCounts", flags...)
+	expectCall(t, exit.Failure, "user_count: 1 of 1 rows are older than database.retention.userCounts", flags...)
 	if _, err := os.Stat(filepath.Dir(database)); !os.IsNotExist(err) {
 		t.Errorf("a database was made though nothing was imported: %v", err)
 	}
 	flags = append(flags, "--database-retention-user-counts", forever)
 	for range 2 {
-		text := expectCall(t, exitClean, "made by nuclearace/CytubeBot, into channel Movies", flags...)
+		text := expectCall(t, exit.Clean, "made by nuclearace/CytubeBot, into channel Movies", flags...)
 		for _, want := range []string{
 			"of another channel", "2      yt    abc  Alien", "without the time when it was queued", "no play is imported",
 		} {
@@ -122,10 +124,10 @@ func TestImportCommandWithACytubeBot(t *testing.T) {
 			}
 		}
 	}
-	expectCall(t, exitClean, `"program": "nuclearace/CytubeBot"`, append(flags, "-o", "json")...)
+	expectCall(t, exit.Clean, `"program": "nuclearace/CytubeBot"`, append(flags, "-o", "json")...)
 	where := []string{"--channel", "Movies", "--database", database}
-	expectCall(t, exitClean, "alice  1 ", append([]string{"db", "show"}, where...)...)
-	expectCall(t, exitFailure, "that of a CytubeBot", "db", "show", "--channel", "Movies", "--database", file)
+	expectCall(t, exit.Clean, "alice  1 ", append([]string{"db", "show"}, where...)...)
+	expectCall(t, exit.Failure, "that of a CytubeBot", "db", "show", "--channel", "Movies", "--database", file)
 }
 
 // A database that is full after an import would not store what happens in the channel.
@@ -142,13 +144,13 @@ INSERT INTO chat SELECT 1763700001234 + i, 'user' || (i % 1001), printf('%.*c', 
 		"people":        "database.limits.people is 1000, and the file has about 1002 to be kept",
 	} {
 		least := map[string]string{"channel-rows": "10000", "channel-bytes": "1048576", "people": "1000"}[key]
-		expectCall(t, exitFailure, want, with("--database-limits-"+key, least)...)
+		expectCall(t, exit.Failure, want, with("--database-limits-"+key, least)...)
 	}
 	if _, err := os.Stat(filepath.Dir(database)); !os.IsNotExist(err) {
 		t.Errorf("a database was made though nothing was imported: %v", err)
 	}
-	expectCall(t, exitClean, "10003  10002", with()...)
-	expectCall(t, exitClean, "none", append(flags, "--drop-older", "--database-limits-channel-rows", "10000")...)
+	expectCall(t, exit.Clean, "10003  10002", with()...)
+	expectCall(t, exit.Clean, "none", append(flags, "--drop-older", "--database-limits-channel-rows", "10000")...)
 }
 
 // What the retention would remove minutes after the import is not imported without a word: nothing is, unless the
@@ -171,11 +173,11 @@ VALUES (1700000000, 2, 3), (1763700000, 2, 3), (%d, 4, 5)`, time.Now().Unix()-36
 			t.Errorf("%q is not in:\n%s", want, stderr)
 		}
 	}
-	expectCall(t, exitFailure, "user_count_history: 1 of 3", with(chat, "forever", counts, "9600h")...)
+	expectCall(t, exit.Failure, "user_count_history: 1 of 3", with(chat, "forever", counts, "9600h")...)
 	if _, err := os.Stat(filepath.Dir(database)); !os.IsNotExist(err) {
 		t.Errorf("a database was made though nothing was imported: %v", err)
 	}
-	text := expectCall(t, exitClean, "recent_chat", with("--drop-older")...)
+	text := expectCall(t, exit.Clean, "recent_chat", with("--drop-older")...)
 	for _, want := range []string{
 		"2     older than database.retention.userCounts, which is 720h", "database.retention.people: forever",
 	} {
@@ -183,21 +185,21 @@ VALUES (1700000000, 2, 3), (1763700000, 2, 3), (%d, 4, 5)`, time.Now().Unix()-36
 			t.Errorf("%q is not in:\n%s", want, text)
 		}
 	}
-	expectCall(t, exitClean, "alice  4", "db", "show", "--channel", "Movies", "--database", database)
-	text = expectCall(t, exitClean, "never", with(chat, "forever", counts, "forever")...)
+	expectCall(t, exit.Clean, "alice  4", "db", "show", "--channel", "Movies", "--database", database)
+	text = expectCall(t, exit.Clean, "never", with(chat, "forever", counts, "forever")...)
 	if strings.Contains(text, "older than") {
 		t.Errorf("rows were left out:\n%s", text)
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	where := []string{"--channel", "Movies", "--database", database}
-	expectCall(t, exitClean, "copied", append([]string{"db", "backup", backup}, where...)...)
+	expectCall(t, exit.Clean, "copied", append([]string{"db", "backup", backup}, where...)...)
 	// It is said before the backup is copied.
-	text = expectCall(t, exitClean, "2 samples of the number of users are older than database.retention.userCounts, "+
+	text = expectCall(t, exit.Clean, "2 samples of the number of users are older than database.retention.userCounts, "+
 		"which is 720h", append([]string{"db", "restore", backup}, where...)...)
 	if strings.Index(text, "older than") > strings.Index(text, "restored ") {
 		t.Errorf("said after the restore:\n%s", text)
 	}
-	restored := expectCall(t, exitClean, "restored", append([]string{
+	restored := expectCall(t, exit.Clean, "restored", append([]string{
 		"db", "restore", backup, chat, "forever", counts, "forever"}, where...)...)
 	if strings.Contains(restored, "older than") {
 		t.Errorf("kept forever, and yet:\n%s", restored)
@@ -213,6 +215,6 @@ VALUES (1700000000, 2, 3), (1763700000, 2, 3), (%d, 4, 5)`, time.Now().Unix()-36
 	if strings.Contains(progress, "lines of chat are") || !strings.Contains(progress, "userCounts, which is 9000h") {
 		t.Errorf("the configured retention does not count:\n%s", progress)
 	}
-	expectCall(t, exitUsage, "channel.name", append(move, chat, "forever")...)
-	expectCall(t, exitUsage, "absent.yaml", append(move, "--config", "absent.yaml")...)
+	expectCall(t, exit.Usage, "channel.name", append(move, chat, "forever")...)
+	expectCall(t, exit.Usage, "absent.yaml", append(move, "--config", "absent.yaml")...)
 }

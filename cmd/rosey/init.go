@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -123,7 +124,7 @@ func (s *setup) run(ctx context.Context) error {
 	}
 	files, err := openSetupFiles(s.dir, s.force)
 	if err != nil {
-		return failed(fmt.Errorf("%w; %s", err, nothingWritten))
+		return exit.Failed(fmt.Errorf("%w; %s", err, nothingWritten))
 	}
 	defer files.close()
 	for _, step := range []func(context.Context) error{s.askChannel, s.askAccount, s.login, s.askKept, s.askPage} {
@@ -136,21 +137,17 @@ func (s *setup) run(ctx context.Context) error {
 		err = files.write(ctx, content)
 	}
 	if err != nil {
-		return failed(s.explain(ctx, err))
+		return exit.Failed(s.explain(ctx, err))
 	}
-	return failed(s.report(content))
+	return exit.Failed(s.report(content))
 }
 
 // explain returns the error that a step ended with, for a person who wants to know what is there now.
 func (s *setup) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return failed(errors.New("interrupted; " + nothingWritten))
+		return exit.Failed(errors.New("interrupted; " + nothingWritten))
 	}
-	wrapped := fmt.Errorf("%w; %s", err, nothingWritten)
-	if _, isFailure := errors.AsType[*failure](err); isFailure {
-		return failed(wrapped)
-	}
-	return wrapped
+	return fmt.Errorf("%w; %s", err, nothingWritten)
 }
 
 // checkFlags reports flags that contradict each other, and resolves the directories.
@@ -183,7 +180,7 @@ func absoluteDir(flag, dir string) (string, error) {
 	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
-		return "", failed(fmt.Errorf("--%s: finding the directory: %w", flag, err))
+		return "", exit.Failed(fmt.Errorf("--%s: finding the directory: %w", flag, err))
 	}
 	return absolute, nil
 }

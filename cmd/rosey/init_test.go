@@ -12,6 +12,7 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -60,7 +61,7 @@ func TestInitWritesWhatRunNeeds(t *testing.T) {
 		"--channel", strings.ToUpper(site)+"/r/private", "--channel-password-file", channelSecret,
 		"--username", "plain", "--password-file", secret, "--database-retention-chat", "forever",
 		"--database-backup-every", "12h", "--database-backup-keep", "3", "--web-tokens", "alice, bob.commands")
-	if code != exitClean || stderr != "" {
+	if code != exit.Clean || stderr != "" {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	if text := stdout + stderr; strings.Contains(text, "hush") || strings.Contains(text, "sesame") {
@@ -80,7 +81,7 @@ func TestInitWritesWhatRunNeeds(t *testing.T) {
 		t.Errorf("tokens %q and %q", files["tokens/alice"], files["tokens/bob.commands"])
 	}
 	file := filepath.Join(dir, "rosey.yaml")
-	if code, out, stderr := call(t, "config", "check", file); code != exitClean || strings.Contains(out, "warning") ||
+	if code, out, stderr := call(t, "config", "check", file); code != exit.Clean || strings.Contains(out, "warning") ||
 		!strings.Contains(out, "rosey run: ok\n") {
 		t.Errorf("exit code %d: %s%s", code, out, stderr)
 	}
@@ -98,7 +99,7 @@ func TestInitWritesWhatRunNeeds(t *testing.T) {
 			t.Errorf("the banner lacks %q:\n%s", text, p.output())
 		}
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -115,30 +116,30 @@ func TestInitWritesNothingUnlessAllIsWell(t *testing.T) {
 		code      int
 		stderr    string
 	}{
-		"no channel":        {nil, exitUsage, "--channel: expected, because there is no terminal to ask at"},
-		"no account":        {channel, exitUsage, "--username or --anonymous: expected one of them"},
-		"no password":       {with("--username", "Rosey"), exitUsage, "--password-file or --guest: expected one of them"},
-		"wrong password":    {with("--username", "Rosey", "--password-file", wrong), exitFailure, "login as Rosey refused"},
-		"registered name":   {with("--username", "Rosey", "--guest"), exitFailure, "is registered"},
-		"empty password":    {with("--username", "Rosey", "--password-file", empty), exitFailure, "absent or empty"},
-		"absent password":   {with("--username", "Rosey", "--password-file", "/no/file"), exitFailure, "absent or empty"},
-		"missing channel":   {[]string{"--channel", site + "/r/nowhere", "--anonymous"}, exitFailure, "no channel nowhere"},
-		"private channel":   {[]string{"--channel", site + "/r/private", "--anonymous"}, exitFailure, "asks for a password"},
-		"bad channel":       {[]string{"--channel", "a b", "--anonymous"}, exitUsage, `--channel: "a b", expected 1 to 30`},
-		"address of a site": {[]string{"--channel", site, "--anonymous"}, exitUsage, "expected the path /r/NAME"},
+		"no channel":        {nil, exit.Usage, "--channel: expected, because there is no terminal to ask at"},
+		"no account":        {channel, exit.Usage, "--username or --anonymous: expected one of them"},
+		"no password":       {with("--username", "Rosey"), exit.Usage, "--password-file or --guest: expected one of them"},
+		"wrong password":    {with("--username", "Rosey", "--password-file", wrong), exit.Failure, "login as Rosey refused"},
+		"registered name":   {with("--username", "Rosey", "--guest"), exit.Failure, "is registered"},
+		"empty password":    {with("--username", "Rosey", "--password-file", empty), exit.Failure, "absent or empty"},
+		"absent password":   {with("--username", "Rosey", "--password-file", "/no/file"), exit.Failure, "absent or empty"},
+		"missing channel":   {[]string{"--channel", site + "/r/nowhere", "--anonymous"}, exit.Failure, "no channel nowhere"},
+		"private channel":   {[]string{"--channel", site + "/r/private", "--anonymous"}, exit.Failure, "asks for a password"},
+		"bad channel":       {[]string{"--channel", "a b", "--anonymous"}, exit.Usage, `--channel: "a b", expected 1 to 30`},
+		"address of a site": {[]string{"--channel", site, "--anonymous"}, exit.Usage, "expected the path /r/NAME"},
 		"two servers": {
-			with("--server", "https://cytu.be", "--anonymous"), exitUsage, "--server: another one than that of the channel",
+			with("--server", "https://cytu.be", "--anonymous"), exit.Usage, "--server: another one than that of the channel",
 		},
 		"unreachable server": {
-			[]string{"--channel", "movienight", "--server", "http://127.0.0.1:1", "--anonymous"}, exitFailure,
+			[]string{"--channel", "movienight", "--server", "http://127.0.0.1:1", "--anonymous"}, exit.Failure,
 			"connection refused; --skip-login goes on",
 		},
-		"two accounts":  {with("--anonymous", "--username", "Rosey"), exitUsage, "--anonymous: expected neither --username"},
-		"bad retention": {with("--anonymous", "--database-retention-chat", "5m"), exitUsage, `-retention-chat: "5m", exp`},
-		"bad number":    {with("--anonymous", "--database-backup-keep", "many"), exitUsage, `"many", expected a whole`},
-		"bad address":   {with("--anonymous", "--http", "8080"), exitUsage, `--http: "8080", expected [host]:port`},
-		"bad person":    {with("--anonymous", "--web-tokens", "../alice"), exitUsage, `--web-tokens: "../alice", expected`},
-		"same person":   {with("--anonymous", "--web-tokens", "alice,Alice.commands"), exitUsage, "Alice is there twice"},
+		"two accounts":  {with("--anonymous", "--username", "Rosey"), exit.Usage, "--anonymous: expected neither --username"},
+		"bad retention": {with("--anonymous", "--database-retention-chat", "5m"), exit.Usage, `-retention-chat: "5m", exp`},
+		"bad number":    {with("--anonymous", "--database-backup-keep", "many"), exit.Usage, `"many", expected a whole`},
+		"bad address":   {with("--anonymous", "--http", "8080"), exit.Usage, `--http: "8080", expected [host]:port`},
+		"bad person":    {with("--anonymous", "--web-tokens", "../alice"), exit.Usage, `--web-tokens: "../alice", expected`},
+		"same person":   {with("--anonymous", "--web-tokens", "alice,Alice.commands"), exit.Usage, "Alice is there twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -195,7 +196,7 @@ func TestInitReplacesNothingUnasked(t *testing.T) {
 			}
 			code, _, stderr := call(t, append([]string{"init", "--dir", dir, "--skip-login", "--channel", "movienight",
 				"--username", "Rosey", "--password-file", secret}, test.arguments...)...)
-			if code != exitFailure || !strings.Contains(stderr, test.stderr) || !strings.Contains(stderr, nothingWritten) {
+			if code != exit.Failure || !strings.Contains(stderr, test.stderr) || !strings.Contains(stderr, nothingWritten) {
 				t.Errorf("exit code %d, want %q: %s", code, test.stderr, stderr)
 			}
 			if after := contentsOf(t, dir); !maps.Equal(after, test.before) {
@@ -215,7 +216,7 @@ func TestInitReplacesFilesWhenAsked(t *testing.T) {
 	secret := writeFile(t, "given", "hush-hush")
 	code, _, stderr := call(t, "init", "--dir", dir, "--force", "--skip-login", "--channel", "movienight",
 		"--username", "Rosey", "--password-file", secret)
-	if code != exitClean {
+	if code != exit.Clean {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	files := contentsOf(t, dir)
@@ -238,7 +239,7 @@ func TestInitSaysWhereItCannotWrite(t *testing.T) {
 		"/proc": "writing in /proc", "/proc/new": "creating the directory", writeFile(t, "file", ""): "opening the directory",
 	} {
 		code, _, message := call(t, "init", "--dir", dir, "--channel", "movienight", "--anonymous")
-		if code != exitFailure || !strings.Contains(message, stderr) || !strings.Contains(message, nothingWritten) {
+		if code != exit.Failure || !strings.Contains(message, stderr) || !strings.Contains(message, nothingWritten) {
 			t.Errorf("%s: exit code %d, want %q: %s", dir, code, stderr, message)
 		}
 	}
@@ -249,8 +250,8 @@ func TestInitReadsThePasswordFromItsInput(t *testing.T) {
 	t.Parallel()
 	_, site := setupSite(t)
 	for input, code := range map[string]int{
-		"hush-hush\n": exitClean, "hush-hush": exitClean, "": exitUsage, "hush-hush\nmore\n": exitUsage,
-		strings.Repeat("x", maxPassword+1): exitFailure,
+		"hush-hush\n": exit.Clean, "hush-hush": exit.Clean, "": exit.Usage, "hush-hush\nmore\n": exit.Usage,
+		strings.Repeat("x", maxPassword+1): exit.Failure,
 	} {
 		dir := filepath.Join(t.TempDir(), "new")
 		command := program(t, "init", "--dir", dir, "--channel", site+"/r/movienight", "--username", "Rosey",
@@ -260,7 +261,7 @@ func TestInitReadsThePasswordFromItsInput(t *testing.T) {
 		if command.ProcessState.ExitCode() != code {
 			t.Errorf("%.20q: exit code %d, want %d: %s", input, command.ProcessState.ExitCode(), code, out)
 		}
-		if _, err := os.Stat(dir); (err == nil) != (code == exitClean) {
+		if _, err := os.Stat(dir); (err == nil) != (code == exit.Clean) {
 			t.Errorf("%.20q: the directory: %v", input, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -52,17 +53,17 @@ func (s *setup) ask(ctx context.Context, q question) (string, error) {
 	for range maxWrongAnswers {
 		said, err := s.terminal.read(ctx, prompt+": ", false)
 		if err != nil {
-			return "", failed(err)
+			return "", exit.Failed(err)
 		}
 		answer, err := q.parse(cmp.Or(said, flag.DefValue))
 		if err == nil {
 			return answer, nil
 		}
 		if err := printf(s.terminal.out, "  %s\n", status.Printable(err.Error())); err != nil {
-			return "", failed(err)
+			return "", exit.Failed(err)
 		}
 	}
-	return "", failed(fmt.Errorf("%d wrong answers", maxWrongAnswers))
+	return "", exit.Failed(fmt.Errorf("%d wrong answers", maxWrongAnswers))
 }
 
 // defaultAnswer returns the default of a flag as a person writes it.
@@ -218,7 +219,7 @@ const maxPassword = 1024
 func (s *setup) readPassword(flag, file string) (password string, err error) {
 	if file != stdinFile {
 		if password, err = config.ReadSecret(file); err != nil {
-			return "", failed(fmt.Errorf("--%s: %w", flag, err))
+			return "", exit.Failed(fmt.Errorf("--%s: %w", flag, err))
 		}
 		return checkPassword(flag, password)
 	}
@@ -228,7 +229,7 @@ func (s *setup) readPassword(flag, file string) (password string, err error) {
 	}
 	content, err := readBounded(stdinFile, s.in, maxPassword)
 	if err != nil {
-		return "", failed(fmt.Errorf("--%s: reading the standard input: %w", flag, err))
+		return "", exit.Failed(fmt.Errorf("--%s: reading the standard input: %w", flag, err))
 	}
 	return checkPassword(flag, strings.TrimRight(string(content), "\r\n"))
 }
@@ -249,7 +250,7 @@ func (s *setup) typePassword(ctx context.Context, text string) (string, error) {
 	if err == nil && len(password) > maxPassword {
 		err = fmt.Errorf("a password of %d bytes, expected at most %d", len(password), maxPassword)
 	}
-	return password, failed(err)
+	return password, exit.Failed(err)
 }
 
 func (s *setup) askKept(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -26,14 +27,14 @@ func (s *setup) login(ctx context.Context) error {
 		}
 		refused := s.tryLogin(ctx, options)
 		if refused == nil {
-			return failed(printf(s.out, "The bot can join %s on %s.\n", options.Channel, options.Server))
+			return exit.Failed(printf(s.out, "The bot can join %s on %s.\n", options.Channel, options.Server))
 		}
 		askAgain := s.correction(refused)
 		if askAgain == nil || attempt == maxLogins {
-			return failed(fmt.Errorf("%w; --%s goes on without trying the login", refused, skipLoginFlag))
+			return exit.Failed(fmt.Errorf("%w; --%s goes on without trying the login", refused, skipLoginFlag))
 		}
 		if err := printf(s.terminal.out, "  %s\n", status.Printable(refused.Error())); err != nil {
-			return failed(err)
+			return exit.Failed(err)
 		}
 		if err := askAgain(ctx); err != nil {
 			return err

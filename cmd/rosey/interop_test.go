@@ -12,6 +12,7 @@ import (
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -68,7 +69,7 @@ func (s *botRig) withPython(python *pythonService) {
 		s.Errorf("the line that the server ignores was not tried exactly once:\n%s",
 			linesWith(metrics, "rosey_bot_outbound_total"))
 	}
-	if code := s.bot.end(syscall.SIGTERM); code != exitClean {
+	if code := s.bot.end(syscall.SIGTERM); code != exit.Clean {
 		s.Errorf("exit code %d: %v", code, s.bot.log())
 	}
 	anyOrder := cmpopts.SortSlices(func(a, b string) bool { return a < b })
@@ -108,7 +109,7 @@ func TestABotBeforeAPythonService(t *testing.T) {
 	say("three")
 	want := []string{"one", "again", "again", "two", "three"}
 	natstest.Eventually(t, "the lines at the service", func() bool { return len(python.saidByAlice()) >= len(want) })
-	if code := s.bot.end(syscall.SIGTERM); code != exitClean {
+	if code := s.bot.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d: %v", code, s.bot.log())
 	}
 	if diff := cmp.Diff(want, python.saidByAlice()); diff != "" {

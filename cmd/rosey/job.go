@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/job"
 )
 
@@ -46,7 +47,7 @@ func newJobCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return failed(printf(command.OutOrStdout(), "%s", job))
+			return exit.Failed(printf(command.OutOrStdout(), "%s", job))
 		},
 	}
 	set := command.Flags()
@@ -66,7 +67,7 @@ func (f *jobFlags) job(stdin io.Reader, command []string) (string, error) {
 	}
 	data, err := readBounded(f.file, stdin, maxDeployment)
 	if err != nil {
-		return "", failed(fmt.Errorf("reading the Deployment: %w", err))
+		return "", exit.Failed(fmt.Errorf("reading the Deployment: %w", err))
 	}
 	var deployment job.Object
 	if err := yaml.Unmarshal(data, &deployment); err != nil {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/job"
 )
 
@@ -43,7 +44,7 @@ func deploymentFile(t *testing.T) string {
 // In mode Direct the bot's Deployment has the claim, and its configuration serves the commands for the database.
 func TestJobInModeDirect(t *testing.T) {
 	file := writeFile(t, "deployment.yaml", goldenObjects(t, "direct")["Deployment movienight-bot"])
-	job := expectCall(t, exitClean, "", "job", "-f", file, "--", "db", "restore", "/var/lib/rosey/backups/rosey-x.db",
+	job := expectCall(t, exit.Clean, "", "job", "-f", file, "--", "db", "restore", "/var/lib/rosey/backups/rosey-x.db",
 		"--config", "/etc/rosey/bot.yaml")
 	for _, want := range []string{
 		"name: movienight-bot-restore", "claimName: movienight-db", "mountPath: /var/lib/rosey\n", "- /etc/rosey/bot.yaml",
@@ -67,9 +68,9 @@ func TestJobInModeDirect(t *testing.T) {
 		}
 	}
 	storeLine(t, dir, "kept")
-	expectCall(t, exitClean, "copied", "db", "backup", backup, "--config", own)
-	expectCall(t, exitClean, backup, "db", "backup", "list", "--config", own)
-	expectCall(t, exitClean, "restored", "db", "restore", backup, "--config", own)
+	expectCall(t, exit.Clean, "copied", "db", "backup", backup, "--config", own)
+	expectCall(t, exit.Clean, backup, "db", "backup", "list", "--config", own)
+	expectCall(t, exit.Clean, "restored", "db", "restore", backup, "--config", own)
 }
 
 func writeFile(t *testing.T, name, content string) string {
@@ -84,7 +85,7 @@ func writeFile(t *testing.T, name, content string) string {
 // The Job has the image, the volumes and the security context of the Deployment, and nothing of a service.
 func TestJobOfADeployment(t *testing.T) {
 	file := deploymentFile(t)
-	out := expectCall(t, exitClean, "", "job", "-f", file, "--stdin", "--secret", "postgres=/run/postgres", "--",
+	out := expectCall(t, exit.Clean, "", "job", "-f", file, "--stdin", "--secret", "postgres=/run/postgres", "--",
 		"db", "restore", "-", "--config", "/etc/rosey/database.yaml")
 	var job, deployment map[string]any
 	content, err := os.ReadFile(file)
@@ -175,7 +176,7 @@ func TestNetworkPolicyOfTheRoseyBotSelectsPodsOfJobs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			objects := goldenObjects(t, name)
 			file := writeFile(t, "deployment.yaml", objects["Deployment "+deployment])
-			out := expectCall(t, exitClean, "", "job", "-f", file, "--", "db", "move")
+			out := expectCall(t, exit.Clean, "", "job", "-f", file, "--", "db", "move")
 			var job struct {
 				Spec struct {
 					Template struct{ Metadata struct{ Labels any } }
@@ -207,7 +208,7 @@ func TestNetworkPolicyOfTheRoseyBotSelectsPodsOfJobs(t *testing.T) {
 // The second Job of the same command is not the first one to `kubectl apply`, which would report it as unchanged.
 func TestSecondJobDiffersFromTheFirst(t *testing.T) {
 	text := func() string {
-		return expectCall(t, exitClean, "", "job", "-f", deploymentFile(t), "--", "import", "x.db")
+		return expectCall(t, exit.Clean, "", "job", "-f", deploymentFile(t), "--", "import", "x.db")
 	}
 	if first := text(); first == text() {
 		t.Error("applying the second Job changes nothing, and runs nothing")
@@ -225,7 +226,7 @@ func TestJobSaysWhatIsWrong(t *testing.T) {
 		`--secret: "x", expected NAME=D`: {"-f", file, "--secret", "x", "--", "import", "-"},
 		"--name: ":                       {"-f", file, "--name", strings.Repeat("x", 64), "--", "import", "-"},
 	} {
-		expectCall(t, exitUsage, want, append([]string{"job"}, arguments...)...)
+		expectCall(t, exit.Usage, want, append([]string{"job"}, arguments...)...)
 	}
-	expectCall(t, exitFailure, "no such file", "job", "-f", "absent.yaml", "--", "import", "-")
+	expectCall(t, exit.Failure, "no such file", "job", "-f", "absent.yaml", "--", "import", "-")
 }

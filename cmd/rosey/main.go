@@ -10,26 +10,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
-)
-
-// Exit codes.
-const (
-	exitClean   = 0
-	exitFailure = 1 // the command was valid and failed; it may succeed later
-	exitUsage   = 2 // the command line or the configuration is invalid
 )
 
 // version is set by the linker: -ldflags "-X main.version=1.2.3".
@@ -58,11 +50,11 @@ func main() {
 const endTimeout = 27 * time.Second
 
 // endLate ends a process that has not ended by itself, whatever it waits for. Kubernetes would kill it without a word.
-func endLate(after time.Duration, stderr io.Writer, exit func(code int)) {
+func endLate(after time.Duration, stderr io.Writer, end func(code int)) {
 	backoff.Sleep(context.Background(), after)
 	_, _ = fmt.Fprintf(stderr, "rosey: not ended within %v of the signal: events that are not stored stay in the stream; "+
 		"without a stream they are lost\n", after)
-	exit(exitFailure)
+	end(exit.Failure)
 }
 
 // endSignals are the signals that end the process in good order. Under nohup a closed terminal does not.
@@ -84,16 +76,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) int 
 	ctx, sendTraces := withCommandTraces(ctx)
 	err := root.ExecuteContext(ctx)
 	defer sendTraces() // after everything is written
-	if err == nil {
-		return exitClean
-	}
-	// What follows the first line is indented, so that no text from outside looks like a message of its own.
-	text := strings.ReplaceAll(err.Error(), "\n", "\n  ")
-	_, _ = fmt.Fprintln(stderr, "rosey:", text) // there is nowhere else to report an error
-	if _, ok := errors.AsType[*failure](err); ok {
-		return exitFailure
-	}
-	return exitUsage
+	return exit.Report(stderr, "rosey", err)
 }
 
 func newRootCommand() *cobra.Command {
@@ -108,18 +91,4 @@ func newRootCommand() *cobra.Command {
 		newImportCommand(), newSayCommand(), newTailCommand(), newStatusCommand(), newTopCommand(), newUserCommand(),
 		newNATSCommand(), newJobCommand(), newPluginCommand(), newVersionCommand(), newInitCommand())
 	return root
-}
-
-// failure is an error with exitFailure as its exit code. All other errors have exitUsage.
-type failure struct{ cause error }
-
-func (f *failure) Error() string { return f.cause.Error() }
-func (f *failure) Unwrap() error { return f.cause }
-
-// failed returns err as a failure, and nil for nil.
-func failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &failure{cause: err}
 }

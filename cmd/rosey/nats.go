@@ -11,6 +11,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -52,7 +53,7 @@ func newNATSPermissionsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return failed(printf(command.OutOrStdout(), "%s", text))
+			return exit.Failed(printf(command.OutOrStdout(), "%s", text))
 		},
 	}
 	flags.config = newConfigFlags(command.Flags(), "", keysAt("nats.subjectPrefix", "nats.jetStream.mode",

@@ -15,13 +15,14 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/natsauth"
 )
 
 func TestNATSPermissionsFormats(t *testing.T) {
 	code, out, stderr := call(t, "nats", "permissions", "--prefix", "movies", "--role", "db,cli", "--format", "json")
 	var printed map[string]natsauth.Permissions
-	if err := json.Unmarshal([]byte(out), &printed); code != exitClean || err != nil || len(printed) != 2 {
+	if err := json.Unmarshal([]byte(out), &printed); code != exit.Clean || err != nil || len(printed) != 2 {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, out, stderr)
 	}
 	if printed["db"].Responses.Max != 1 || printed["cli"].Subscribe.Deny[0] != "> >" {
@@ -32,7 +33,7 @@ func TestNATSPermissionsFormats(t *testing.T) {
 		"nsc add user --account 'rosey' --name 'bot_db' \\\n", "--allow-pub '$KV.rosey_locks.>'",
 		"--allow-sub 'rosey.db.> rosey_db'", "--allow-pub-response=1 --response-ttl 70s\n",
 	} {
-		if code != exitClean || !strings.Contains(out, want) {
+		if code != exit.Clean || !strings.Contains(out, want) {
 			t.Errorf("no %q: exit code %d, %s%s", want, code, out, stderr)
 		}
 	}
@@ -77,7 +78,7 @@ func TestNATSPermissionsOfPlugins(t *testing.T) {
 	}
 	code, out, stderr := call(t, "nats", "permissions", "--config", file, "--role", "plugin", "--format", "json")
 	var printed map[string]natsauth.Permissions
-	if err := json.Unmarshal([]byte(out), &printed); code != exitClean || err != nil || len(printed) != 2 {
+	if err := json.Unmarshal([]byte(out), &printed); code != exit.Clean || err != nil || len(printed) != 2 {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, out, stderr)
 	}
 	const of = "movies.plugin.movienight."
@@ -151,7 +152,7 @@ func TestNATSCommandsNameTheWrongFlag(t *testing.T) {
 		t.Run(arguments, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			code, out, stderr := call(t, append([]string{"nats"}, strings.Fields(arguments)...)...)
-			if code == exitClean || out != "" || !strings.Contains(stderr, want) {
+			if code == exit.Clean || out != "" || !strings.Contains(stderr, want) {
 				t.Errorf("exit code %d, %q %q; want %q", code, out, stderr, want)
 			}
 			if _, err := os.Stat("x"); err == nil {
@@ -169,7 +170,7 @@ func TestNATSIssueAppliesNothingOfABadFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, stderr := call(t, "nats", "issue", "-f", "bots.yaml", "--for", "jwt", "--dir", "issued")
-	if code != exitUsage || !strings.Contains(stderr, `bots.yaml: document 2: kind: "Pod"`) {
+	if code != exit.Usage || !strings.Contains(stderr, `bots.yaml: document 2: kind: "Pod"`) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	if _, err := os.Stat("issued"); err == nil {
@@ -190,7 +191,7 @@ func TestNATSIssueShowsNoSecret(t *testing.T) {
 			for _, more := range [][]string{nil, {"--rotate", "films/movienight"}} {
 				code, out, stderr := call(t, append([]string{"nats", "issue", "-f", "bots.yaml", "--for", target,
 					"--dir", "issued"}, more...)...)
-				if code != exitClean {
+				if code != exit.Clean {
 					t.Fatalf("exit code %d, %s", code, stderr)
 				}
 				output += out + stderr
@@ -250,7 +251,7 @@ func TestNATSIssueRefusesADirectoryOfOthers(t *testing.T) {
 	refused := func(dir, want string) {
 		t.Helper()
 		code, _, stderr := call(t, "nats", "issue", "-f", file, "--for", "jwt", "--dir", dir)
-		if code != exitFailure || !strings.Contains(stderr, want) {
+		if code != exit.Failure || !strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, %s, want %q", code, stderr, want)
 		}
 	}

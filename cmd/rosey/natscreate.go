@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -44,10 +45,10 @@ func newNATSCreateCommand() *cobra.Command {
 			log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 			conn, err := cli.Dial(command.Context(), loaded.NATS, "rosey cli", subjects.InboxPrefix(bus.AdminRole), log)
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
 			defer conn.Close()
-			return failed(createObjects(command.Context(), conn, subjects, loaded.NATS.JetStream, command.OutOrStdout()))
+			return exit.Failed(createObjects(command.Context(), conn, subjects, loaded.NATS.JetStream, command.OutOrStdout()))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",

@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/leader"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -48,19 +49,19 @@ func TestProcessesUseWhatNATSCreateHasMade(t *testing.T) {
 	create := []string{"nats", "create", "--nats", nats.URL()}
 	code, out, stderr := call(t, create...)
 	if want := `creating the stream rosey_events: the account may not publish to "$JS.API.STREAM.CREATE.`; code !=
-		exitFailure || !strings.Contains(stderr, want) || out != "" {
+		exit.Failure || !strings.Contains(stderr, want) || out != "" {
 		t.Errorf("as a user who may not: exit code %d, %s%s", code, out, stderr)
 	}
 	create = append(create, "--nats-credentials-dir", credentialsDir(t, "admin"))
 	for _, change := range []string{"created", "unchanged"} {
 		code, out, stderr := call(t, create...)
 		want := strings.ReplaceAll("stream rosey_events: X\nconsumer rosey_db: X\nbucket rosey_locks: X\n", "X", change)
-		if code != exitClean || out != want {
+		if code != exit.Clean || out != want {
 			t.Errorf("exit code %d, %q%s, want %q", code, out, stderr, want)
 		}
 	}
 	code, out, stderr = call(t, append(create, "--nats-jet-stream-max-bytes", "2000000")...)
-	if code != exitClean || !strings.Contains(out, "stream rosey_events: updated") {
+	if code != exit.Clean || !strings.Contains(out, "stream rosey_events: updated") {
 		t.Errorf("another limit: exit code %d, %s%s", code, out, stderr)
 	}
 	for _, p := range []*roseyProcess{db, bot} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/platform"
 )
@@ -94,7 +95,7 @@ func (f *issueFlags) run(command *cobra.Command) error {
 	}
 	data, err := f.read(command.InOrStdin())
 	if err != nil {
-		return failed(err)
+		return exit.Failed(err)
 	}
 	bots, err := natsauth.ParseBots(f.file, data, f.namespace)
 	if err != nil {
@@ -102,14 +103,14 @@ func (f *issueFlags) run(command *cobra.Command) error {
 	}
 	unlock, err := f.lock()
 	if err != nil {
-		return failed(err)
+		return exit.Failed(err)
 	}
 	defer unlock()
 	issued, err := f.issue(bots)
 	if err != nil {
-		return failed(err)
+		return exit.Failed(err)
 	}
-	return failed(printf(command.OutOrStdout(), "%s", f.report(issued)))
+	return exit.Failed(printf(command.OutOrStdout(), "%s", f.report(issued)))
 }
 
 func (f *issueFlags) issue(bots []natsauth.Bot) (natsauth.Issued, error) {

@@ -17,6 +17,8 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -47,7 +49,8 @@ type natsObject struct {
 
 func newNATSListCommand() *cobra.Command {
 	var flags *configFlags
-	var output, prefix string
+	var format output.Format
+	var prefix string
 	command := &cobra.Command{
 		Use:   "list",
 		Short: "List streams, consumers and buckets of bots: sizes, last use, and whose they are",
@@ -62,15 +65,15 @@ func newNATSListCommand() *cobra.Command {
 			defer account.conn.Close()
 			objects, err := account.list(command.Context(), prefix)
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return writeOutput(command.OutOrStdout(), output, objects, objectsText(objects))
+			return writeOutput(command.OutOrStdout(), format, objects, objectsText(objects))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.credentialsDir", "nats.tlsDir"))
 	command.Flags().StringVar(&prefix, "prefix", "",
 		"List only what the bot with this subject prefix has, for which the permissions of its admin are enough")
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 
@@ -98,12 +101,12 @@ func openAccount(command *cobra.Command, flags *configFlags, prefix string) (*na
 	log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 	conn, err := cli.Dial(command.Context(), loaded.NATS, "rosey cli", inbox, log)
 	if err != nil {
-		return nil, failed(err)
+		return nil, exit.Failed(err)
 	}
 	js, err := jetstream.New(conn.NATS())
 	if err != nil {
 		conn.Close()
-		return nil, failed(fmt.Errorf("preparing for JetStream: %w", err))
+		return nil, exit.Failed(fmt.Errorf("preparing for JetStream: %w", err))
 	}
 	return &natsAccount{conn: conn, js: js, now: time.Now()}, nil
 }

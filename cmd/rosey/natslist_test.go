@@ -14,6 +14,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -23,7 +24,7 @@ func listNATS(t *testing.T, flags ...string) map[string]natsObject {
 	t.Helper()
 	code, out, stderr := call(t, append([]string{"nats", "list", "-o", "json"}, flags...)...)
 	var objects []natsObject
-	if err := json.Unmarshal([]byte(out), &objects); err != nil || code != exitClean {
+	if err := json.Unmarshal([]byte(out), &objects); err != nil || code != exit.Clean {
 		t.Fatalf("exit code %d, %v, %s%s", code, err, out, stderr)
 	}
 	found := map[string]natsObject{}
@@ -37,7 +38,7 @@ func listNATS(t *testing.T, flags ...string) map[string]natsObject {
 func mustCall(t *testing.T, arguments ...string) (stdout string) {
 	t.Helper()
 	code, stdout, stderr := call(t, arguments...)
-	if code != exitClean {
+	if code != exit.Clean {
 		t.Fatalf("rosey %v: exit code %d, %s%s", arguments, code, stdout, stderr)
 	}
 	return stdout
@@ -85,14 +86,14 @@ func TestNATSListAndRemove(t *testing.T) {
 			t.Errorf("%v: exit code %d, %s%s\nwant %d and %q", arguments, code, out, stderr, want, words)
 		}
 	}
-	remove(exitFailure, "consumer rosey_db is in use: a database service consumes events", "gone", "rosey", "--yes")
-	remove(exitFailure, `no stream and no bucket of a bot with the prefix "orders"`, "orders", "--yes", "--force")
-	remove(exitUsage, "expected one token", "go.ne", "--yes")
-	remove(exitFailure, "expected the answer yes, or --yes", "gone")
+	remove(exit.Failure, "consumer rosey_db is in use: a database service consumes events", "gone", "rosey", "--yes")
+	remove(exit.Failure, `no stream and no bucket of a bot with the prefix "orders"`, "orders", "--yes", "--force")
+	remove(exit.Usage, "expected one token", "go.ne", "--yes")
+	remove(exit.Failure, "expected the answer yes, or --yes", "gone")
 	if _, err := js.Publish(t.Context(), "gone.db.user.joined", []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
-	remove(exitFailure, "consumer gone_db: 1 events are not stored in a database", "gone", "--yes")
+	remove(exit.Failure, "consumer gone_db: 1 events are not stored in a database", "gone", "--yes")
 	if now := listNATS(t, at...); len(now) != 6 {
 		t.Errorf("%d objects, want all 6", len(now))
 	}
@@ -102,7 +103,7 @@ func TestNATSListAndRemove(t *testing.T) {
 		t.Errorf("%v, %s", err, out)
 	}
 	db.end(os.Interrupt)
-	remove(exitClean, "bucket rosey_locks: removed", "rosey", "--yes", "--force")
+	remove(exit.Clean, "bucket rosey_locks: removed", "rosey", "--yes", "--force")
 	if now := listNATS(t, at...); len(now) != 0 {
 		t.Errorf("still there: %v", now)
 	}
@@ -150,7 +151,7 @@ func TestNATSListAndRemoveNeedFewPermissions(t *testing.T) {
 			t.Errorf("%s: %v", name, found)
 		}
 		code, out, stderr := call(t, append([]string{"nats", "remove", "rosey", "--yes"}, as("reader")...)...)
-		if want := `the account may not publish to "$JS.API.STREAM.DELETE.rosey_events"`; code != exitFailure ||
+		if want := `the account may not publish to "$JS.API.STREAM.DELETE.rosey_events"`; code != exit.Failure ||
 			!strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, %s%s", code, out, stderr)
 		}
@@ -161,7 +162,7 @@ func TestNATSListAndRemoveNeedFewPermissions(t *testing.T) {
 	}
 	code, out, stderr := call(t, append([]string{"nats", "list"}, as("admin")...)...)
 	if want := fmt.Sprintf("listing the streams: the account may not publish to %q", "$JS.API.STREAM.LIST"); code !=
-		exitFailure || !strings.Contains(stderr, want) {
+		exit.Failure || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d, %s%s", code, out, stderr)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // removeFlags are the flags of `rosey nats remove`.
@@ -36,12 +38,12 @@ func newNATSRemoveCommand() *cobra.Command {
 			defer account.conn.Close()
 			objects, err := account.find(command.Context(), prefixes)
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
 			if err := flags.confirm(objects, command.InOrStdin(), command.ErrOrStderr()); err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return failed(account.remove(command.Context(), objects, command.OutOrStdout()))
+			return exit.Failed(account.remove(command.Context(), objects, command.OutOrStdout()))
 		},
 	}
 	flags.config = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.credentialsDir", "nats.tlsDir"))

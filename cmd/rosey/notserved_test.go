@@ -13,6 +13,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
@@ -64,7 +65,7 @@ func TestBotKeepsItsEventsWhileItsChannelIsNotServed(t *testing.T) {
 				return err == nil && len(lines) == 1
 			})
 			for _, p := range []*roseyProcess{bot, service} {
-				if code := p.end(syscall.SIGTERM); code != exitClean {
+				if code := p.end(syscall.SIGTERM); code != exit.Clean {
 					t.Errorf("exit code %d", code)
 				}
 			}

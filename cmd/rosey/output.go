@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -10,32 +9,21 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 )
 
-// addOutputFlag adds the flag --output, for writeOutput. Its value is checked before the command runs.
-func addOutputFlag(command *cobra.Command, output *string) {
-	command.Flags().StringVarP(output, "output", "o", "text", "Output format: text or json")
-	command.PreRunE = func(*cobra.Command, []string) error {
-		if *output != "text" && *output != "json" {
-			return fmt.Errorf("--output: %q, expected text or json", *output)
-		}
-		return nil
-	}
+// addOutputFlag adds the flag --output, for writeOutput.
+func addOutputFlag(command *cobra.Command, format *output.Format) {
+	output.AddFlag(command, format, output.JSON)
 }
 
 // writeOutput writes the result of a command in the format of --output. Its errors are failures.
-func writeOutput(out io.Writer, output string, content any, text string) error {
-	if output != "json" {
-		return failed(printf(out, "%s", text))
+func writeOutput(out io.Writer, format output.Format, content any, text string) error {
+	if !format.IsDocument() {
+		return exit.Failed(printf(out, "%s", text))
 	}
-	encoder := json.NewEncoder(status.JSONWriter(out))
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(content); err != nil {
-		return failed(fmt.Errorf("writing JSON: %w", err))
-	}
-	return nil
+	return exit.Failed(output.Write(out, format, content))
 }
 
 func printf(out io.Writer, format string, a ...any) error {

@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -60,7 +61,7 @@ func newIssuedRigOf(t *testing.T, target, bots, mode string) *issuedRig {
 	r := &issuedRig{T: t, dir: t.TempDir(), data: t.TempDir(), prefix: "rosey_films_movienight"}
 	file := r.write("roseybots.yaml", bots)
 	code, out, stderr := call(t, "nats", "issue", "-f", file, "--for", target, "--dir", r.dir, "--commands")
-	if code != exitClean {
+	if code != exit.Clean {
 		t.Fatalf("exit code %d: %s%s", code, out, stderr)
 	}
 	include := "system_account: SYS\naccounts {\n  include accounts.conf\n  SYS: {\n    include system.conf\n  }\n}\n"
@@ -184,7 +185,7 @@ func (r *issuedRig) exercise(db *roseyProcess) {
 		{"top", "alice"}, {"user alice", "alice"}, {"say hi", ""}, {"say /clear", ""},
 	} {
 		code, out, stderr := call(r.T, append(strings.Fields(test.command), cli...)...)
-		if code != exitClean || !strings.Contains(out, test.want) {
+		if code != exit.Clean || !strings.Contains(out, test.want) {
 			r.Errorf("%s: exit code %d, %s%s", test.command, code, out, stderr)
 		}
 	}
@@ -192,7 +193,7 @@ func (r *issuedRig) exercise(db *roseyProcess) {
 	// In a pod of the bot there is the bot's user alone.
 	asBot := append(slices.Clone(r.common[4:8]), "--role", "bot", "--nats-credentials-dir", r.secret("bot-login"))
 	for _, command := range []string{"top", "user alice"} {
-		if code, out, stderr := call(r.T, append(strings.Fields(command), asBot...)...); code != exitClean {
+		if code, out, stderr := call(r.T, append(strings.Fields(command), asBot...)...); code != exit.Clean {
 			r.Errorf("%s as the bot: exit code %d, %s%s", command, code, out, stderr)
 		}
 	}
@@ -316,7 +317,7 @@ func (r *issuedRig) createObjects() {
 	r.Helper()
 	code, out, stderr := call(r.T, "nats", "create", "--nats", r.nats.URL(), "--prefix", r.prefix,
 		"--nats-credentials-dir", filepath.Join(r.dir, natsauth.UsersDir, "films", "movienight", "admin"))
-	if code != exitClean {
+	if code != exit.Clean {
 		r.Fatalf("rosey nats create: exit code %d, %s%s", code, out, stderr)
 	}
 }

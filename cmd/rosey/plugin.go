@@ -12,6 +12,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/plugin/builtin"
 	"rosey.dev/rosey/runtime/plugin/host"
@@ -51,7 +52,7 @@ func newOnePluginCommand(name string) *cobra.Command {
 			if errors.Is(err, plugin.ErrConfiguration) {
 				return err
 			}
-			return failed(err)
+			return exit.Failed(err)
 		},
 	}
 }
@@ -70,7 +71,7 @@ func newPluginHostCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return failed(component.runPluginHost(command.Context()))
+			return exit.Failed(component.runPluginHost(command.Context()))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.PluginHostFile),

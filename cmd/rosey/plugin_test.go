@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -77,7 +78,7 @@ func TestHostOfTheBuiltinPlugins(t *testing.T) {
 	if got := callPlugin(t, server, "games", "flip", ""); !strings.Contains(got, "alice") {
 		t.Errorf("with a broken list the plugin does not go on: %s", got)
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
@@ -92,10 +93,10 @@ func TestOneBuiltinPluginAlone(t *testing.T) {
 	if got := callPlugin(t, server, "games", "roll", "1d1"); !strings.Contains(got, "alice: 1d1 = 1") {
 		t.Errorf("the answer: %s", got)
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
-	if code, _, stderr := call(t, "plugin", "dice"); code != exitUsage || !strings.Contains(stderr, "nats.url") {
+	if code, _, stderr := call(t, "plugin", "dice"); code != exit.Usage || !strings.Contains(stderr, "nats.url") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
@@ -104,10 +105,10 @@ func TestOneBuiltinPluginAlone(t *testing.T) {
 func TestTheExamplesOfBuiltinPluginsWork(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := call(t, "plugin", "check")
-	if code != exitClean || !strings.Contains(stdout, "ok  dice  !roll") || strings.Contains(stdout, "FAILED") {
+	if code != exit.Clean || !strings.Contains(stdout, "ok  dice  !roll") || strings.Contains(stdout, "FAILED") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
-	if code, _, stderr := call(t, "plugin", "check", "chess"); code != exitUsage ||
+	if code, _, stderr := call(t, "plugin", "check", "chess"); code != exit.Usage ||
 		!strings.Contains(stderr, `"chess": expected one of countdown, `) {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
@@ -131,7 +132,7 @@ func TestABuiltinPluginStoresInTheDatabase(t *testing.T) {
 			t.Errorf("the answer in round %d: %s", round, got)
 		}
 		for _, process := range []*roseyProcess{p, db} {
-			if code := process.end(syscall.SIGTERM); code != exitClean {
+			if code := process.end(syscall.SIGTERM); code != exit.Clean {
 				t.Errorf("exit code %d\n%v", code, process.log())
 			}
 		}
@@ -162,7 +163,7 @@ func TestABuiltinPluginInRun(t *testing.T) {
 	if err != nil || !strings.Contains(answer.Text, "alice: 1d1+1 = 2") {
 		t.Errorf("%+v, %v\n%v", answer, err, p.log())
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
@@ -235,7 +236,7 @@ func TestThePlaylistPluginInRun(t *testing.T) {
 		return strings.Contains(answer("alice", "!request yt:third"), "Added")
 	})
 	expect("alice", "!upnext", "Next: ")
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
@@ -284,7 +285,7 @@ func TestAVoteAddsAFilm(t *testing.T) {
 	}) {
 		t.Errorf("nothing is in the playlist: %v", room.Log())
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }

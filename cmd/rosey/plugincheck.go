@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/plugin/builtin"
 	"rosey.dev/rosey/runtime/plugin/plugintest"
@@ -18,7 +20,7 @@ import (
 
 func newPluginCheckCommand() *cobra.Command {
 	var flags *configFlags
-	var output string
+	var format output.Format
 	var running, call bool
 	role := userRole(bus.CLIRole)
 	command := &cobra.Command{
@@ -35,7 +37,7 @@ func newPluginCheckCommand() *cobra.Command {
 		RunE: func(command *cobra.Command, names []string) error {
 			switch {
 			case running:
-				return checkRunningPlugins(command, flags, bus.Role(role), output, names, call)
+				return checkRunningPlugins(command, flags, bus.Role(role), format, names, call)
 			case call:
 				return errors.New("--call: expected with --running")
 			}
@@ -48,11 +50,11 @@ func newPluginCheckCommand() *cobra.Command {
 				}
 			}
 			results, text := checkPlugins(names)
-			if err := writeOutput(command.OutOrStdout(), output, results, text); err != nil {
+			if err := writeOutput(command.OutOrStdout(), format, results, text); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(results, func(one exampleResult) bool { return !one.OK }) {
-				return failed(errors.New("an example does not do what it says"))
+				return exit.Failed(errors.New("an example does not do what it says"))
 			}
 			return nil
 		},
@@ -62,12 +64,12 @@ func newPluginCheckCommand() *cobra.Command {
 	command.Flags().Var(&role, "role", "With --running: "+roleUsage)
 	command.Flags().BoolVar(&running, "running", false, "Check plugins that run, over NATS")
 	command.Flags().BoolVar(&call, "call", false, "With --running: call the examples of the plugins")
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 
 func checkRunningPlugins(
-	command *cobra.Command, flags *configFlags, role bus.Role, output string, names []string, call bool,
+	command *cobra.Command, flags *configFlags, role bus.Role, format output.Format, names []string, call bool,
 ) error {
 	loaded, err := flags.Load(status.CLIComponent)
 	if err != nil {
@@ -80,7 +82,7 @@ func checkRunningPlugins(
 	if err != nil {
 		return err
 	}
-	return reportChecks(command, output, results)
+	return reportChecks(command, format, results)
 }
 
 // exampleResult is what became of an example.

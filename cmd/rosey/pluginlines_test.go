@@ -15,6 +15,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -86,7 +87,7 @@ plugins:
 	if slices.ContainsFunc(room.Log(), isAnswer) || asked.Load() != 1 {
 		t.Errorf("%d questions\n%v", asked.Load(), room.Log())
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }

@@ -16,13 +16,15 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/pluginclient"
 	"rosey.dev/rosey/runtime/status"
 )
 
 func newPluginListCommand() *cobra.Command {
 	var flags *configFlags
-	var output string
+	var format output.Format
 	role := userRole(bus.CLIRole)
 	command := &cobra.Command{
 		Use:   "ls [PLUGIN...]",
@@ -42,15 +44,15 @@ func newPluginListCommand() *cobra.Command {
 			}
 			offers, err := askPlugins(command, loaded.Config, bus.Role(role), names)
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return writeOutput(command.OutOrStdout(), output, offers, offersText(loaded.Commands.Prefix, offers))
+			return writeOutput(command.OutOrStdout(), format, offers, offersText(loaded.Commands.Prefix, offers))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",
 		"nats.tlsDir", "channel.name", "pluginsFile"))
 	command.Flags().Var(&role, "role", roleUsage)
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 

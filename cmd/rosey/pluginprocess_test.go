@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -98,7 +99,7 @@ func TestAPluginProcessThatIsStoppedOrKilled(t *testing.T) {
 	expect("alice", "!roll 4d1", "!roll: the plugin is away")
 	dice(status.ReasonPluginAbsent)
 	expect("bob", "!help", "Commands: !help, !seen USER, !stats [USER], !top, !uptime; away: dice")
-	if code := bot.end(syscall.SIGTERM); code != exitClean {
+	if code := bot.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, bot.log())
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/natsauth"
 	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/status"
@@ -251,7 +252,7 @@ func TestTracesGoThroughCallsOfPlugins(t *testing.T) {
 		t.Errorf("the plugin's span %v of %s is no child of the bot's %v", callee, callee.Service, caller)
 	}
 	for _, process := range []*roseyProcess{host, bot} {
-		if code := process.end(syscall.SIGTERM); code != exitClean {
+		if code := process.end(syscall.SIGTERM); code != exit.Clean {
 			t.Errorf("exit code %d\n%v", code, process.log())
 		}
 	}

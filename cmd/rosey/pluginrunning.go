@@ -15,6 +15,8 @@ import (
 	"rosey.dev/rosey/runtime/cli"
 	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/pluginclient"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -112,7 +114,7 @@ func checkRunning(
 	log := slog.New(slog.NewTextHandler(cobraCommand.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError + 1}))
 	conn, err := cli.Dial(ctx, c.NATS, "rosey cli", subjects.InboxPrefix(role), log)
 	if err != nil {
-		return nil, failed(err)
+		return nil, exit.Failed(err)
 	}
 	defer conn.Close()
 	check := runningCheck{conn: conn, subjects: subjects, channel: c.Channel.Name, call: call}
@@ -125,7 +127,7 @@ func checkRunning(
 }
 
 // reportChecks writes what was checked. It returns an error if something is wrong.
-func reportChecks(cobraCommand *cobra.Command, output string, results []pluginCheck) error {
+func reportChecks(cobraCommand *cobra.Command, format output.Format, results []pluginCheck) error {
 	var text bytes.Buffer
 	for _, one := range results {
 		mark := "ok"
@@ -137,11 +139,11 @@ func reportChecks(cobraCommand *cobra.Command, output string, results []pluginCh
 			fmt.Fprintf(&text, "    %s\n", status.Printable(one.Found))
 		}
 	}
-	if err := writeOutput(cobraCommand.OutOrStdout(), output, results, text.String()); err != nil {
+	if err := writeOutput(cobraCommand.OutOrStdout(), format, results, text.String()); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(results, func(one pluginCheck) bool { return !one.OK }) {
-		return failed(errors.New("a plugin is not as it should be"))
+		return exit.Failed(errors.New("a plugin is not as it should be"))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -25,15 +26,15 @@ func TestRunningPluginsAreChecked(t *testing.T) {
 		}, arguments...)...)
 		return code, stdout + stderr
 	}
-	if code, out := check("dice"); code != exitClean || !strings.Contains(out, "ok  dice  answers pings") ||
+	if code, out := check("dice"); code != exit.Clean || !strings.Contains(out, "ok  dice  answers pings") ||
 		strings.Contains(out, "roll") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
-	if code, out := check("--call", "dice"); code != exitClean || !strings.Contains(out, "ok  dice  roll") {
+	if code, out := check("--call", "dice"); code != exit.Clean || !strings.Contains(out, "ok  dice  roll") {
 		t.Errorf("with calls: exit code %d: %s", code, out)
 	}
 	const nobody = "nobody answers as rosey_movienight_quotes"
-	if code, out := check("quotes"); code != exitFailure || !strings.Contains(out, nobody) {
+	if code, out := check("quotes"); code != exit.Failure || !strings.Contains(out, nobody) {
 		t.Errorf("a plugin that does not run: exit code %d: %s", code, out)
 	}
 	offersWrong(t, server)
@@ -42,12 +43,12 @@ func TestRunningPluginsAreChecked(t *testing.T) {
 		"FAILED  wrong  answers pings", "FAILED  wrong  offers what can be used", "FAILED  wrong  deaf",
 		"nobody has subscribed", "FAILED  wrong  slash", `does not begin with "/"`, "ok  wrong  usage", "wrong arguments: no",
 	} {
-		if code != exitFailure || !strings.Contains(out, want) {
+		if code != exit.Failure || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, without %q: %s", code, want, out)
 		}
 	}
 	code, _, stderr := call(t, "plugin", "check", "--call")
-	if code != exitUsage || !strings.Contains(stderr, "--running") {
+	if code != exit.Usage || !strings.Contains(stderr, "--running") {
 		t.Errorf("--call alone: exit code %d: %s", code, stderr)
 	}
 }

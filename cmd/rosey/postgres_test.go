@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -170,7 +171,7 @@ func TestCommandsThroughAPooler(t *testing.T) {
 func testPostgresCommands(t *testing.T, urlFile string) {
 	t.Helper()
 	file := writePostgresConfig(t, "nats://127.0.0.1:1", urlFile)
-	expectCall(t, exitFailure, "schema", "db", "show", "--config", file) // no service has created the schema yet
+	expectCall(t, exit.Failure, "schema", "db", "show", "--config", file) // no service has created the schema yet
 
 	s := openPostgres(t, urlFile)
 	line := store.Event{ID: "1", Channel: postgresChannel, At: time.UnixMilli(1763700000000),
@@ -191,27 +192,27 @@ func testPostgresCommands(t *testing.T, urlFile string) {
 		}
 	}
 	defer closePostgres(t, s) // the commands work while a service uses the database
-	expectCall(t, exitClean, "was too early", "db", "dead", "list", "--config", file)
-	expectCall(t, exitFailure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
-	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
-	expectCall(t, exitFailure, "dead letter 3: not found", "db", "dead", "retry", "3", "--config", file)
-	expectCall(t, exitClean, "other.db.message.log", "db", "dead", "list", "--prefix", "other", "--config", file)
-	expectCall(t, exitClean, "drop: 1 done", "db", "dead", "drop", "3", "--prefix", "other", "--config", file)
+	expectCall(t, exit.Clean, "was too early", "db", "dead", "list", "--config", file)
+	expectCall(t, exit.Failure, "retry: 1 done", "db", "dead", "retry", "--all", "--config", file)
+	expectCall(t, exit.Clean, "drop: 1 done", "db", "dead", "drop", "--all", "--config", file)
+	expectCall(t, exit.Failure, "dead letter 3: not found", "db", "dead", "retry", "3", "--config", file)
+	expectCall(t, exit.Clean, "other.db.message.log", "db", "dead", "list", "--prefix", "other", "--config", file)
+	expectCall(t, exit.Clean, "drop: 1 done", "db", "dead", "drop", "3", "--prefix", "other", "--config", file)
 	if chat := show(t, file).Chat; len(chat) != 2 {
 		t.Errorf("chat: %v", chat)
 	}
 	for _, verb := range []string{"backup", "restore"} {
-		expectCall(t, exitUsage, "pg_dump", "db", verb, filepath.Join(t.TempDir(), "f"), "--config", file)
+		expectCall(t, exit.Usage, "pg_dump", "db", verb, filepath.Join(t.TempDir(), "f"), "--config", file)
 	}
-	expectCall(t, exitUsage, "both sqlite and postgres", "db", "show", "--config", file, "--database", "/d")
+	expectCall(t, exit.Usage, "both sqlite and postgres", "db", "show", "--config", file, "--database", "/d")
 
 	python := writePython(t)
 	flags := []string{"--channel", "Movies", "--database-postgres-url-file", urlFile}
 	for range 2 {
-		expectCall(t, exitClean, urlFile, append([]string{"import", python,
+		expectCall(t, exit.Clean, urlFile, append([]string{"import", python,
 			"--database-retention-chat", "forever", "--database-retention-user-counts", "forever"}, flags...)...)
 	}
-	content := expectCall(t, exitClean, "alice", append([]string{"db", "show"}, flags...)...)
+	content := expectCall(t, exit.Clean, "alice", append([]string{"db", "show"}, flags...)...)
 	if !strings.Contains(content, "1h0m0s") || strings.Contains(content, pgtest.Password) {
 		t.Errorf("stored:\n%s", content)
 	}

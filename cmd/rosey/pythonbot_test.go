@@ -16,6 +16,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/postgres"
@@ -119,7 +120,7 @@ func runPythonBot(t *testing.T, kind string, jetStream bool) {
 	for _, subject := range notServed {
 		python.checkNotServed(subject)
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 	opened, err := openReadOnly(t.Context())

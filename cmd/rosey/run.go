@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/database"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/natsserver"
 	"rosey.dev/rosey/runtime/status"
 )
@@ -43,9 +44,9 @@ func newRunCommand() *cobra.Command {
 				return errors.New("--listen: mode direct has no NATS server to listen")
 			}
 			if err := component.makeDataDir(data); err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
+			return exit.Failed(component.runAll(command.Context(), listen, command.OutOrStdout()))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), "", keysExcept("name", "plugin", "nats.url",

@@ -21,6 +21,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -74,7 +75,7 @@ func TestRunFromStartToEnd(t *testing.T) {
 		// The first event tells moderators that alice has joined.
 		return strings.Contains(metrics, `rosey_cytube_events_total{event="chatMsg"} 2`)
 	})
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 	if text := fmt.Sprint(p.log(), p.output()); strings.Contains(text, "hush-hush") {
@@ -167,7 +168,7 @@ func TestRunLoadsV2File(t *testing.T) {
 	if !natsURL.MatchString(p.output()) {
 		t.Errorf("the banner does not show the NATS URL:\n%s", p.output())
 	}
-	if code := p.end(syscall.SIGINT); code != exitClean {
+	if code := p.end(syscall.SIGINT); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 	log := fmt.Sprint(p.log(), p.output())
@@ -205,13 +206,13 @@ func TestRunReportsWhyItCannotStart(t *testing.T) {
 		code      int
 		stderr    string
 	}{
-		{nil, exitUsage, `channel.name: "", expected 1 to 30`},
-		{[]string{"--channel", "a b"}, exitUsage, `channel.name (from --channel): "a b"`},
-		{[]string{"--channel", "m", "--database-retention-chat", "5m"}, exitUsage, "database.retention.chat"},
-		{[]string{"--password", "pw"}, exitUsage, "unknown flag: --password"},
-		{[]string{"--channel", "m", "--data", filepath.Join(file, "in")}, exitFailure, "creating the data directory"},
-		{[]string{"--channel", "m", "--data", t.TempDir(), "--listen", "4222"}, exitFailure, "expected host:port"},
-		{[]string{"--channel", "m", "--data", t.TempDir(), "--http", inUse.Addr().String()}, exitFailure, "in use"},
+		{nil, exit.Usage, `channel.name: "", expected 1 to 30`},
+		{[]string{"--channel", "a b"}, exit.Usage, `channel.name (from --channel): "a b"`},
+		{[]string{"--channel", "m", "--database-retention-chat", "5m"}, exit.Usage, "database.retention.chat"},
+		{[]string{"--password", "pw"}, exit.Usage, "unknown flag: --password"},
+		{[]string{"--channel", "m", "--data", filepath.Join(file, "in")}, exit.Failure, "creating the data directory"},
+		{[]string{"--channel", "m", "--data", t.TempDir(), "--listen", "4222"}, exit.Failure, "expected host:port"},
+		{[]string{"--channel", "m", "--data", t.TempDir(), "--http", inUse.Addr().String()}, exit.Failure, "in use"},
 	} {
 		code, _, stderr := call(t, append([]string{"run"}, test.arguments...)...)
 		if code != test.code || !strings.Contains(stderr, test.stderr) {
@@ -257,7 +258,7 @@ func TestRunOnTheNetworkNamesNobodyToStrangers(t *testing.T) {
 	if text := "/rosey, for people with a token\n"; !strings.Contains(p.output(), text) {
 		t.Errorf("the banner lacks %q:\n%s", text, p.output())
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }
@@ -297,11 +298,11 @@ func TestRunHasUsersForPlugins(t *testing.T) {
 		}
 		passwords = append(passwords, checkPluginUser(t, url[1], filepath.Join(data, "nats", "weather")))
 		say := []string{"say", "hi", "--nats", url[1]}
-		if code, _, _ := call(t, say...); code != exitFailure {
+		if code, _, _ := call(t, say...); code != exit.Failure {
 			t.Errorf("say without a password: exit code %d", code)
 		}
 		code, out, stderr := call(t, append(say, "--nats-credentials-dir", filepath.Join(data, "nats", "rosey-cli"))...)
-		if code != exitClean {
+		if code != exit.Clean {
 			t.Errorf("say with the files of cli: exit code %d, %s%s", code, out, stderr)
 		}
 		for _, text := range []string{filepath.Join(data, "nats", "rosey-cli"), filepath.Join(data, "nats", "weather")} {
@@ -309,7 +310,7 @@ func TestRunHasUsersForPlugins(t *testing.T) {
 				t.Errorf("the banner lacks %q:\n%s", text, p.output())
 			}
 		}
-		if code := p.end(syscall.SIGTERM); code != exitClean {
+		if code := p.end(syscall.SIGTERM); code != exit.Clean {
 			t.Errorf("exit code %d\n%v", code, p.log())
 		}
 		if strings.Contains(p.output()+fmt.Sprint(p.log()), passwords[0]) {
@@ -401,7 +402,7 @@ func TestRunFollowsTheListOfPlugins(t *testing.T) {
 	if _, err := nats.Connect(url[1], login); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("a plugin that was removed: %v", err)
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d\n%v", code, p.log())
 	}
 }

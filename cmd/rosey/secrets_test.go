@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // TestNoErrorShowsASecret uses commands as somebody might who puts a password where it does not belong, and URLs in
@@ -53,7 +55,7 @@ func TestNoErrorShowsASecret(t *testing.T) {
 	}
 	for _, arguments := range calls {
 		code, stdout, stderr := call(t, arguments...)
-		if code == exitClean || stderr == "" {
+		if code == exit.Clean || stderr == "" {
 			t.Errorf("%q: exit code %d without an error", arguments, code)
 		}
 		for _, shown := range []string{"hunter2", "hunter"} {

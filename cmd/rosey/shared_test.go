@@ -16,6 +16,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
@@ -142,7 +143,7 @@ func TestFiftyBotsShareOneService(t *testing.T) {
 	s.checkOneConsumer()
 	s.checkOutbound()
 	for _, bot := range s.bots {
-		if code := bot.end(syscall.SIGTERM); code != exitClean {
+		if code := bot.end(syscall.SIGTERM); code != exit.Clean {
 			t.Errorf("exit code %d", code)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/cytube"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/cable"
 )
@@ -260,7 +261,7 @@ func TestLeaderStops(t *testing.T) {
 	t.Parallel()
 	c := newStandbyRig(t)
 	signalled := time.Now()
-	if code := c.pods["a"].end(syscall.SIGTERM); code != exitClean {
+	if code := c.pods["a"].end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 	c.waitLeads("b")
@@ -292,7 +293,7 @@ func TestStandbyReportsWhyItIsNotReady(t *testing.T) {
 		return !r.Ready && hasReason(r, status.ReasonLockUnavailable)
 	})
 	code, _, stderr := call(t, "bot", "--channel", "m", "--nats", "nats://127.0.0.1:1", "--standby")
-	if code != exitUsage || !strings.Contains(stderr, "two anonymous bots") {
+	if code != exit.Usage || !strings.Contains(stderr, "two anonymous bots") {
 		t.Errorf("an anonymous standby: exit code %d, %s", code, stderr)
 	}
 }

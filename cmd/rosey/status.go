@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -25,7 +27,7 @@ const statusTimeout = 5 * time.Second
 
 func newStatusCommand() *cobra.Command {
 	var urls []string
-	var output string
+	var format output.Format
 	command := &cobra.Command{
 		Use:   "status",
 		Short: "Show the status of running processes: whether they are ready, and if not, why",
@@ -40,14 +42,14 @@ func newStatusCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				problems = append(problems, showStatus(command.Context(), address, output, command.OutOrStdout()))
+				problems = append(problems, showStatus(command.Context(), address, format, command.OutOrStdout()))
 			}
-			return failed(errors.Join(problems...))
+			return exit.Failed(errors.Join(problems...))
 		},
 	}
 	command.Flags().StringArrayVar(&urls, "http", []string{"http://" + config.DefaultRunHTTPAddress},
 		"`URL` or host:port of a bot, a database service or rosey run; can be repeated")
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 
@@ -62,14 +64,14 @@ func statusURL(text string) (string, error) {
 	return parsed.JoinPath(status.StatusPath).String(), nil
 }
 
-func showStatus(ctx context.Context, address, output string, out io.Writer) error {
+func showStatus(ctx context.Context, address string, format output.Format, out io.Writer) error {
 	client := status.NewClient(http.ProxyFromEnvironment)
 	client.Timeout = statusTimeout
 	report, err := status.FetchReport(ctx, client, address, "")
 	if err != nil {
 		return fmt.Errorf("requesting %s: %w", address, err)
 	}
-	if err := writeOutput(out, output, report, statusText(report)); err != nil {
+	if err := writeOutput(out, format, report, statusText(report)); err != nil {
 		return err
 	}
 	if !report.Ready {

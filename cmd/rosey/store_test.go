@@ -11,6 +11,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -47,7 +48,7 @@ func TestConfiguredRetention(t *testing.T) {
 	if diff := cmp.Diff(bus.MaintenanceRemoved{Chat: 1}, reply.Removed); diff != "" {
 		t.Errorf("removed: %s", diff)
 	}
-	if code := p.end(syscall.SIGTERM); code != exitClean {
+	if code := p.end(syscall.SIGTERM); code != exit.Clean {
 		t.Errorf("exit code %d", code)
 	}
 }

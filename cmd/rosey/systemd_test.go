@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // unitFile is the unit of docs/tasks/server.md.
@@ -41,8 +43,8 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 	if stop, err := time.ParseDuration(setting(t, unit, "TimeoutStopSec")); err != nil || stop <= endTimeout {
 		t.Errorf("systemd kills the process after %v, %v, which may take %v", stop, err, endTimeout)
 	}
-	if code := setting(t, unit, "RestartPreventExitStatus"); code != strconv.Itoa(exitUsage) {
-		t.Errorf("no restart after exit code %s, want %d", code, exitUsage)
+	if code := setting(t, unit, "RestartPreventExitStatus"); code != strconv.Itoa(exit.Usage) {
+		t.Errorf("no restart after exit code %s, want %d", code, exit.Usage)
 	}
 	command := strings.Fields(setting(t, unit, "ExecStart"))
 	found, rest, err := newRootCommand().Find(command[1:])

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // typist is a person at the terminal of a process.
@@ -143,7 +144,7 @@ func TestInitAsksAPerson(t *testing.T) {
 	p.answer("May everybody", "perhaps\n")
 	p.answer("expected yes or no", "y\n")
 	p.answer("People who get a token", "alice\n")
-	if code := p.end(); code != exitClean {
+	if code := p.end(); code != exit.Clean {
 		t.Fatalf("exit code %d:\n%s", code, p.output())
 	}
 	if strings.Contains(p.output(), "hush") {
@@ -177,7 +178,7 @@ func TestInitForgetsAnAccountThatWasRefused(t *testing.T) {
 	} {
 		p.answer(question, "\n")
 	}
-	if code := p.end(); code != exitClean {
+	if code := p.end(); code != exit.Clean {
 		t.Fatalf("exit code %d:\n%s", code, p.output())
 	}
 	files := contentsOf(t, dir)
@@ -195,7 +196,7 @@ func TestInterruptedInitLeavesNothing(t *testing.T) {
 	p.answer("Name of the bot", "Rosey\n")
 	natstest.Eventually(t, "a terminal that hides what is typed", func() bool { return !p.echoes() })
 	p.answer("Password of the account Rosey", "half\x03")
-	if code := p.end(); code != exitFailure || !strings.Contains(p.output(), "interrupted; "+nothingWritten) {
+	if code := p.end(); code != exit.Failure || !strings.Contains(p.output(), "interrupted; "+nothingWritten) {
 		t.Errorf("exit code %d:\n%s", code, p.output())
 	}
 	if !p.echoes() {
@@ -210,7 +211,7 @@ func TestInitEndsWithItsInput(t *testing.T) {
 	parent := t.TempDir()
 	p := startAtTerminal(t, "init", "--dir", filepath.Join(parent, "new"))
 	p.answer("Channel", "\x04")
-	if code := p.end(); code != exitFailure || !strings.Contains(p.output(), nothingWritten) {
+	if code := p.end(); code != exit.Failure || !strings.Contains(p.output(), nothingWritten) {
 		t.Errorf("exit code %d:\n%s", code, p.output())
 	}
 	p.leftNothing(parent)

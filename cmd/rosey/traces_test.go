@@ -18,6 +18,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/telemetry"
@@ -167,7 +168,7 @@ func TestTraces(t *testing.T) {
 	}
 	r.awaitStored()
 	for _, process := range []*roseyProcess{r.bot, r.db} { // each sends what it has not sent yet
-		if code := process.end(syscall.SIGTERM); code != exitClean {
+		if code := process.end(syscall.SIGTERM); code != exit.Clean {
 			t.Errorf("exit code %d", code)
 		}
 	}
@@ -263,7 +264,7 @@ func TestReceiversDelayNobody(t *testing.T) {
 		t.Errorf("%d lines about failures in the log, want 1", got)
 	}
 	for _, process := range []*roseyProcess{r.bot, r.db} {
-		if code := process.end(syscall.SIGTERM); code != exitClean {
+		if code := process.end(syscall.SIGTERM); code != exit.Clean {
 			t.Errorf("exit code %d", code)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
@@ -113,7 +114,7 @@ func TestATraceGoesOnWithTheNextLeader(t *testing.T) {
 		return slices.ContainsFunc(all, sent)
 	})
 	codes := []int{say.wait(), c.pods["b"].end(syscall.SIGTERM), c.service.end(syscall.SIGTERM)}
-	if !slices.Equal(codes, []int{exitClean, exitClean, exitClean}) {
+	if !slices.Equal(codes, []int{exit.Clean, exit.Clean, exit.Clean}) {
 		t.Errorf("exit codes %d", codes)
 	}
 	all = append(grpc.Spans(), http.Spans()...)
@@ -184,7 +185,7 @@ func TestCommandsDoNotWaitForReceivers(t *testing.T) {
 		tracing(hanging.URL, config.OTLPHTTP), tracing(absent.URL, config.OTLPGRPC),
 	} {
 		say := startWithEnv(t, environment, "say", "--nats", r.nats.URL(), "plugh")
-		if code := say.wait(); code != exitClean {
+		if code := say.wait(); code != exit.Clean {
 			t.Errorf("exit code %d", code)
 		}
 		if !strings.Contains(say.output(), "is queued for the bot") || len(say.log()) != 1 {

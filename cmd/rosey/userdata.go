@@ -14,6 +14,8 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/cli"
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/output"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -27,7 +29,7 @@ func newUserExportCommand() *cobra.Command {
 			err := client.ExportPerson(command.Context(), arguments[0], func(item bus.PeopleItem) error {
 				return encoder.Encode(item)
 			})
-			return failed(errors.Join(err, out.Flush()))
+			return exit.Failed(errors.Join(err, out.Flush()))
 		})
 	command.Long = "Write everything that is stored about a user of the channel, one JSON object per line: lines,\n" +
 		"sessions, counts, commands by private message, media that they queued, outbound lines that they\n" +
@@ -38,7 +40,7 @@ func newUserExportCommand() *cobra.Command {
 
 func newUserForgetCommand() *cobra.Command {
 	var yes bool
-	var output string
+	var format output.Format
 	command := newCLICommand("forget NAME", "Remove everything that is stored about a user", requireOne("NAME"),
 		func(command *cobra.Command, client *cli.Client, arguments []string) error {
 			if !yes {
@@ -47,9 +49,9 @@ func newUserForgetCommand() *cobra.Command {
 			}
 			reply, err := client.ForgetPerson(command.Context(), arguments[0])
 			if err != nil {
-				return failed(err)
+				return exit.Failed(err)
 			}
-			return writeOutput(command.OutOrStdout(), output, reply, forgottenText(arguments[0], reply))
+			return writeOutput(command.OutOrStdout(), format, reply, forgottenText(arguments[0], reply))
 		})
 	command.Long = "Remove everything that is stored about a user of the channel. What happened until now does not\n" +
 		"come back with a repetition by CyTube, from the stream or by an import; what they do later is stored.\n" +
@@ -57,7 +59,7 @@ func newUserForgetCommand() *cobra.Command {
 		"NATS has a permission of its own for it."
 	command.Flags().BoolVar(&yes, "yes", false, "Do it")
 	command.Example = "  rosey user export alice > alice.jsonl\n  rosey user forget alice --yes"
-	addOutputFlag(command, &output)
+	addOutputFlag(command, &format)
 	return command
 }
 

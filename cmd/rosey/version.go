@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"rosey.dev/rosey/runtime/exit"
 )
 
 // newVersionCommand is there for those who do not know --version, which prints the same.
@@ -14,7 +16,7 @@ func newVersionCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(command.OutOrStdout(), "rosey version %s\n", buildVersion())
-			return failed(err)
+			return exit.Failed(err)
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/process"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/runtime/web"
@@ -26,7 +27,7 @@ func newWebCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return failed(component.runWeb(command.Context()))
+			return exit.Failed(component.runWeb(command.Context()))
 		},
 	}
 	flags = newConfigFlags(command.Flags(), filepath.Join(config.ConfigDir, config.WebFile),
