@@ -55,8 +55,8 @@ func newBackupCommand(app *app) *cobra.Command {
 func needsOwn(bot *v1alpha1.RoseyBot, verb string) error {
 	switch {
 	case sharedFrom(bot) != "":
-		return exit.Failedf("RoseyBot %s uses the database of RoseyBot %s: `kubectl rosey %s %s`", bot.Name, sharedFrom(bot), verb,
-			sharedFrom(bot))
+		return exit.Failedf("RoseyBot %s uses the database of RoseyBot %s: `kubectl rosey %s %s`",
+			bot.Name, sharedFrom(bot), verb, sharedFrom(bot))
 	case bot.Spec.Database == nil || bot.Spec.Database.Postgres == nil || verb == "import":
 		return nil
 	}

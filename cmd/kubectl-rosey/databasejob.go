@@ -68,8 +68,8 @@ func (d *databaseJob) prepare(ctx context.Context) error {
 	d.name = built.Metadata.Name
 	_, err = d.cluster.kube.BatchV1().Jobs(d.cluster.namespace).Get(ctx, d.name, metav1.GetOptions{})
 	if err == nil {
-		return exit.Failedf("Job %s is there, of another run: see `kubectl logs job/%s`, then `kubectl delete job %s`", d.name,
-			d.name, d.name)
+		return exit.Failedf("Job %s is there, of another run: see `kubectl logs job/%s`, then `kubectl delete job %s`",
+			d.name, d.name, d.name)
 	}
 	if !apierrors.IsNotFound(err) {
 		return exit.Failedf("looking for Job %s: %w", d.name, err)
@@ -144,8 +144,8 @@ func (d *databaseJob) waitSuspended(ctx context.Context) error {
 			return false, err
 		}
 		if bot.Spec.Suspend == nil || !*bot.Spec.Suspend {
-			return false, exit.Failedf("somebody has set spec.suspend back: whoever manages RoseyBot %s, such as Argo CD or Flux, "+
-				"has to suspend it", bot.Name)
+			return false, exit.Failedf("somebody has set spec.suspend back: whoever manages RoseyBot %s, such as Argo CD "+
+				"or Flux, has to suspend it", bot.Name)
 		}
 		ready := meta.FindStatusCondition(bot.Status.Conditions, v1alpha1.ConditionReady)
 		return ready != nil && ready.ObservedGeneration == bot.Generation && ready.Reason == v1alpha1.ReasonSuspended, nil

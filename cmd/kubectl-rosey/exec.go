@@ -113,25 +113,15 @@ func (c *cluster) exec(ctx context.Context, pod *corev1.Pod, std remotecommand.S
 	})
 }
 
-// stream connects to a program in a pod: exec starts one.
+// stream connects to a program in a pod: exec starts one. It returns when the program or ctx ends.
 func (c *cluster) stream(
 	ctx context.Context, pod *corev1.Pod, subresource string, std remotecommand.StreamOptions, options runtime.Object,
 ) error {
-	address := c.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).
-		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()
-	plain, err := remotecommand.NewSPDYExecutor(c.config, http.MethodPost, address)
+	executor, err := c.executor(ctx, pod, subresource, options)
 	if err != nil {
 		return exit.Failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
 	}
-	socket, err := remotecommand.NewWebSocketExecutor(c.config, http.MethodGet, address.String())
-	if err != nil {
-		return exit.Failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
-	}
-	executor, err := remotecommand.NewFallbackExecutor(socket, plain, needsSPDY)
-	if err != nil {
-		return exit.Failedf("preparing %s in pod %s: %w", subresource, pod.Name, err)
-	}
-	err = executor.StreamWithContext(ctx, std)
+	err = abandonable(ctx, func() error { return executor.StreamWithContext(ctx, std) })
 	if ended, ok := errors.AsType[clientexec.CodeExitError](err); ok {
 		return &remoteExit{program: "rosey in pod " + pod.Name, code: ended.Code}
 	}
@@ -140,6 +130,28 @@ func (c *cluster) stream(
 			to("create", "", "pods/"+subresource))
 	}
 	return nil
+}
+
+// executor returns what connects to a program in a pod, as kubectl does it: by a WebSocket, or by SPDY where the API
+// server, or a proxy in front of it, does not speak that.
+func (c *cluster) executor(
+	ctx context.Context, pod *corev1.Pod, subresource string, options runtime.Object,
+) (remotecommand.Executor, error) {
+	address := c.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).
+		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()
+	plain, err := remotecommand.NewSPDYExecutor(c.config, http.MethodPost, address)
+	if err != nil {
+		return nil, fmt.Errorf("for SPDY: %w", err)
+	}
+	socket, err := remotecommand.NewWebSocketExecutor(interruptible(ctx, c.config), http.MethodGet, address.String())
+	if err != nil {
+		return nil, fmt.Errorf("for a WebSocket: %w", err)
+	}
+	executor, err := remotecommand.NewFallbackExecutor(socket, plain, needsSPDY)
+	if err != nil {
+		return nil, fmt.Errorf("for both: %w", err)
+	}
+	return executor, nil
 }
 
 // rosey runs rosey in a place with the output of the plugin.

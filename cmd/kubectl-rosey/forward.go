@@ -53,11 +53,12 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 	if dialing.Err() != nil {
 		return nil, exit.Failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
 	}
-	dialer, err := c.forwardDialer(pod)
+	forwarding, stop := context.WithCancel(ctx)
+	dialer, err := c.forwardDialer(forwarding, pod)
 	if err != nil {
+		stop()
 		return nil, err
 	}
-	forwarding, stop := context.WithCancel(ctx)
 	ready, problems := make(chan struct{}), &bytes.Buffer{}
 	forwarder, err := portforward.NewOnAddressesForStreamingWithContext(forwarding, dialer, []string{loopback},
 		[]string{fmt.Sprintf("%d:%d", local, remote)}, ready, io.Discard, problems)
@@ -78,7 +79,7 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 		}
 		return nil, c.explain(ctx, fmt.Errorf("forwarding port %d of pod %s: %w", remote, pod.Name, err), forwardPorts)
 	case <-dialing.Done():
-		// client-go dials without a context. The goroutine above owns what it gets late, and closes it then.
+		// With SPDY, client-go dials without a context. The goroutine above owns what it gets late, and closes it then.
 		stop()
 		return nil, exit.Failedf("forwarding port %d of pod %s: %w", remote, pod.Name, context.Cause(dialing))
 	case <-ready:
@@ -97,14 +98,14 @@ func (c *cluster) forwardPort(ctx context.Context, pod *corev1.Pod, local, remot
 
 // forwardDialer returns what connects to a pod, as kubectl does it: by a WebSocket, or by SPDY where the API server, or
 // a proxy in front of it, does not speak that.
-func (c *cluster) forwardDialer(pod *corev1.Pod) (httpstream.Dialer, error) {
+func (c *cluster) forwardDialer(ctx context.Context, pod *corev1.Pod) (httpstream.Dialer, error) {
 	address := c.kube.CoreV1().RESTClient().Post().
 		Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(c.config)
 	if err != nil {
 		return nil, exit.Failedf("preparing to forward a port: %w", err)
 	}
-	tunnel, err := portforward.NewSPDYOverWebsocketDialerForStreaming(address, c.config)
+	tunnel, err := portforward.NewSPDYOverWebsocketDialerForStreaming(address, interruptible(ctx, c.config))
 	if err != nil {
 		return nil, exit.Failedf("preparing to forward a port: %w", err)
 	}

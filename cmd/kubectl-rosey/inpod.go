@@ -68,7 +68,7 @@ func (p inPod) command(app *app) *cobra.Command {
 	}
 	command.RunE = func(command *cobra.Command, arguments []string) error {
 		if p.asks != nil {
-			if err := app.confirm(p.asks(passedOn, arguments), yes); err != nil {
+			if err := app.confirm(command.Context(), p.asks(passedOn, arguments), yes); err != nil {
 				return err
 			}
 		}
@@ -149,17 +149,27 @@ func (b *boundedBuffer) Write(text []byte) (int, error) {
 }
 
 // confirm asks whether to do something, unless the user has said so already. An empty text asks for nothing.
-func (a *app) confirm(what string, yes bool) error {
+func (a *app) confirm(ctx context.Context, what string, yes bool) error {
 	if what == "" || yes {
 		return nil
 	}
 	_, _ = fmt.Fprintf(a.err, "%s\nType yes to go on: ", what)
-	var answer string
-	_, _ = fmt.Fscanln(a.in, &answer) // without an answer it is empty
-	if answer != "yes" {
-		return exit.Failedf("nothing was changed; with --yes it is not asked")
+	answers := make(chan string, 1)
+	go func() { // nothing interrupts the read: after ctx has ended, it ends with the process
+		var answer string
+		_, _ = fmt.Fscanln(a.in, &answer) // without an answer it is empty
+		answers <- answer
+	}()
+	select {
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(a.err)
+		return exit.Failedf("interrupted: nothing was changed")
+	case answer := <-answers:
+		if answer != "yes" {
+			return exit.Failedf("nothing was changed; with --yes it is not asked")
+		}
+		return nil
 	}
-	return nil
 }
 
 // someText checks that there is a line to say.

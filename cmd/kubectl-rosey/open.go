@@ -95,8 +95,8 @@ func (c *cluster) findPage(
 	if component != "" {
 		wanted, port, path = status.Component(component), status.HTTPPort, status.ProcessPath
 	} else if bot.Spec.Web == nil || bot.Spec.Web.Enabled == nil || !*bot.Spec.Web.Enabled {
-		return nil, 0, "", exit.Failedf("RoseyBot %s has no web page (spec.web.enabled); --component bot opens the page about "+
-			"the process of the bot", bot.Name)
+		return nil, 0, "", exit.Failedf("RoseyBot %s has no web page (spec.web.enabled); --component bot opens the page "+
+			"about the process of the bot", bot.Name)
 	}
 	pods, err := c.pods(ctx, bot.Name)
 	if err != nil {

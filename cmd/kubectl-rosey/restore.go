@@ -141,7 +141,7 @@ func (a *app) runExclusive(ctx context.Context, name string, run exclusive) erro
 		return err
 	}
 	question := fmt.Sprintf("RoseyBot %s is suspended, and its database is %s.", bot.Name, run.what)
-	if err := a.confirm(question, run.yes); err != nil {
+	if err := a.confirm(ctx, question, run.yes); err != nil {
 		return err
 	}
 	return work.run(ctx)

@@ -94,8 +94,8 @@ func TestStatusOfAll(t *testing.T) {
 		t.Errorf("the wide header of all namespaces is %q", header)
 	}
 	for _, wrong := range []struct{ arguments, want string }{
-		{"status -o xml", "expected wide, json, yaml"}, {"status listed -A", "--all-namespaces"}, {"tail", "the NAME"},
-		{"say listed", "TEXT"}, {"nothing", "unknown command"},
+		{"status -o xml", "expected text, wide, json or yaml"}, {"status listed -A", "--all-namespaces"},
+		{"tail", "the NAME"}, {"say listed", "TEXT"}, {"nothing", "unknown command"},
 	} {
 		code, _, stderr := call(t, strings.Fields(wrong.arguments)...)
 		if code != exit.Usage || !strings.Contains(stderr, wrong.want) {

@@ -1,7 +1,7 @@
 // Package exit has how the programs rosey and kubectl-rosey end: their exit codes, and what they say about an error.
 //
-// A command returns an error. One that Failed has marked was made by a valid command, which may succeed later; any other
-// one says that the command line or the configuration is wrong, so the same command fails always.
+// A command returns an error. If Failed has marked it, the command was valid and may succeed later. Any other error
+// says that the command line or the configuration is wrong, so that the same command always fails.
 package exit
 
 import (

@@ -32,8 +32,8 @@ const (
 // IsDocument reports whether Write writes the format.
 func (f Format) IsDocument() bool { return f == JSON || f == YAML }
 
-// AddFlag adds the flag --output with Text and other formats. The value is checked before the command runs: AddFlag sets
-// its PreRunE.
+// AddFlag adds the flag --output with Text and other formats. Its value is checked before the command runs, by the
+// command's PreRunE.
 func AddFlag(command *cobra.Command, format *Format, others ...Format) {
 	var names []string
 	for _, known := range append([]Format{Text}, others...) {
