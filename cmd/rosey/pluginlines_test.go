@@ -32,11 +32,15 @@ func TestWhoMayCallNothingGetsNoAnswerToALineEither(t *testing.T) {
 	t.Cleanup(model.Close)
 	sim, site := simulatortest.Start(t, simulator.Options{Accounts: []simulator.Account{
 		{Name: "Rosey", Password: "hush-hush", Rank: 2}, {Name: "spam", Rank: 2}, {Name: "mallory", Rank: 1},
-		{Name: "alice", Rank: 1}}})
+		{Name: "alice", Rank: 1}, {Name: "erin", Rank: 1}}})
 	file := writeFile(t, "rosey.yaml", `
 commands:
   ignore: [Spam]
-  overrides: {ai: {rank: 1}, ask: {rank: 0}, llm.ai: {deny: [Mallory]}, a: {deny: [mallory], rank: 1}}
+  overrides:
+    ai: {rank: 1}
+    ask: {rank: 0}
+    llm.ai: {deny: [Mallory], cooldown: {userSeconds: 3600}}
+    a: {deny: [mallory], rank: 1}
 plugins:
 - {name: llm, builtin: llm, config: {endpoint: '`+model.URL+`', model: small, allowPrivate: 'true'}}
 - {name: trivia, builtin: trivia, config: {questions.towns: 'What is the capital of Australia?|Canberra'}}
@@ -50,7 +54,7 @@ plugins:
 	})
 	room := sim.Channel("movienight")
 	people := []string{"spam", "mallory", "guest", "alice"} // of whom the last one alone may call
-	for _, name := range people {
+	for _, name := range append([]string{"erin"}, people...) {
 		if err := room.Join(name); err != nil {
 			t.Fatal(err)
 		}
@@ -80,11 +84,15 @@ plugins:
 	}
 	hear(after, "✅ alice: Canberra")
 	hear(0, "alice: Hi!")
+	// A line begins the cooldown of the command, which the owner of the bot has set.
+	say("alice", "and now, Rosey?")
+	say("alice", "!ai and now?")
+	hear(say("erin", "Rosey, and me?"), "erin: Hi!")
 	isAnswer := func(e simulator.Entry) bool {
-		isOfAlice := strings.Contains(e.Text, "alice")
-		return e.User == "Rosey" && !isOfAlice && (strings.Contains(e.Text, "Hi!") || strings.Contains(e.Text, "✅"))
+		isOfThem := strings.Contains(e.Text, "alice") || strings.Contains(e.Text, "erin")
+		return e.User == "Rosey" && !isOfThem && (strings.Contains(e.Text, "Hi!") || strings.Contains(e.Text, "✅"))
 	}
-	if slices.ContainsFunc(room.Log(), isAnswer) || asked.Load() != 1 {
+	if slices.ContainsFunc(room.Log(), isAnswer) || asked.Load() != 2 {
 		t.Errorf("%d questions\n%v", asked.Load(), room.Log())
 	}
 	if code := p.end(syscall.SIGTERM); code != exit.Clean {

@@ -132,7 +132,7 @@ const (
 )
 
 // feedEvent is the payload of an event. The fields are those of the Python bot's normalized events; Server, Channel,
-// Event, Own, Replayed, Ignored, MayCall, Plugin, Call and the position are additions.
+// Event, Own, Replayed, Ignored, MayCall, Cooldowns, Plugin, Call and the position are additions.
 type feedEvent struct {
 	Event   string `json:"event"`
 	Server  string `json:"server"`
@@ -152,7 +152,10 @@ type feedEvent struct {
 	// MayCall are the commands, as PLUGIN.NAME, as which plugins may take a line. It is nil for other events, and without
 	// plugins.
 	MayCall []string `json:"may_call,omitzero"`
-	// Plugin is which plugin has had something added to the playlist, and Call the ID of the call because of which.
+	// Cooldowns are those of MayCall that have a cooldown: a plugin asks the bot before it takes the line as one of them.
+	Cooldowns []string `json:"cooldowns,omitempty"`
+	// Plugin is which plugin has had something added to the playlist, or wanted to, and Call the ID of the call because of
+	// which.
 	Plugin string     `json:"plugin,omitempty"`
 	Call   string     `json:"call,omitempty"`
 	Users  []feedUser `json:"users,omitzero"`
@@ -225,9 +228,9 @@ func (s *session) describeLine(event *feedEvent) {
 	if isPresent {
 		event.UserData = new(newFeedUser(user))
 	}
-	event.MayCall = s.live.registry.MayCall(event.User, user.Rank)
+	event.MayCall, event.Cooldowns = s.live.registry.MayCall(event.User, user.Rank)
 	if len(event.MayCall) > 0 && (event.Own || event.Replayed || !isPresent) {
-		event.MayCall = []string{}
+		event.MayCall, event.Cooldowns = []string{}, nil
 	}
 }
 
@@ -258,7 +261,7 @@ func (s *session) newFeedEvent(received cytube.ReceivedEvent) (out feedEvent, pu
 		if user, found := s.room.Users.Find(event.Name); found {
 			out.UserData = new(newFeedUser(user))
 		}
-	case cytube.Queue:
+	case cytube.Queue, cytube.QueueFail:
 		out.Plugin, out.Call = s.commands.CauseOf(event)
 	case cytube.UserList:
 		out.Event, out.Count = eventUserList, new(len(event.Users))

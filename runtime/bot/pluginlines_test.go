@@ -16,7 +16,8 @@ func TestEventsSayWhoseLinesCallNothing(t *testing.T) {
 	r := newPluginRig(t, config.Plugin{Name: "quiz"})
 	r.config.Commands.Ignore = []string{"Bob"}
 	r.config.Commands.Overrides = map[string]config.CommandOverride{"a": {Deny: []string{"Alice"}}}
-	r.plug("quiz", "one", bus.PluginCommand{Name: "a", Lines: true}, bus.PluginCommand{Name: "b", Lines: true})
+	p := r.plug("quiz", "one", bus.PluginCommand{Name: "a", Lines: true, Cooldown: bus.PluginCooldown{UserMS: 3_600_000}},
+		bus.PluginCommand{Name: "b", Lines: true})
 	r.say("mod", "before")
 	watching := r.watch()
 	r.startJoined()
@@ -36,13 +37,27 @@ func TestEventsSayWhoseLinesCallNothing(t *testing.T) {
 		if data, known := event["user_data"].(map[string]any); known {
 			rank = data["rank"]
 		}
-		got[event["user"].(string)] = []any{event["ignored"], event["may_call"], rank}
+		got[event["user"].(string)] = []any{event["ignored"], event["may_call"], event["cooldowns"], rank}
 	}
 	want := map[string][]any{
-		"Rosey": {nil, []any{}, 3.}, "gone": {nil, []any{}, nil}, "alice": {nil, []any{"quiz.b"}, 0.},
-		"bob": {true, []any{}, 0.}, "mod": {nil, []any{"quiz.a", "quiz.b"}, 2.},
+		"Rosey": {nil, []any{}, nil, 3.}, "gone": {nil, []any{}, nil, nil}, "alice": {nil, []any{"quiz.b"}, nil, 0.},
+		"bob": {true, []any{}, nil, 0.}, "mod": {nil, []any{"quiz.a", "quiz.b"}, []any{"quiz.a"}, 2.},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	for _, test := range []struct{ what, command, user, want string }{
+		{"who may", "a", "MOD", "done: "},
+		{"the same again", "a", "mod", "throttled: the cooldown of the command is not over"},
+		{"another command", "b", "mod", "done: "},
+		{"who is denied", "a", "alice", "denied: lines of this user are not to be taken as this command"},
+		{"who is ignored", "b", "bob", "denied: lines of this user are not to be taken as this command"},
+		{"no such command", "c", "mod", "denied: lines of this user are not to be taken as this command"},
+		{"who is not there", "a", "gone", "invalid: user: there is no user of that name in the channel"},
+	} {
+		got := p.request(p.subjects.Take(), bus.PluginTakeRequest{Command: test.command, User: test.user})
+		if text := got.Outcome + ": " + got.Error; text != test.want || got.Success != (got.Outcome == bus.OutcomeDone) {
+			t.Errorf("%s: %+v, want %s", test.what, got, test.want)
+		}
 	}
 }

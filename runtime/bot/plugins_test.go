@@ -695,6 +695,9 @@ func TestPluginsLearnWhatTheyHaveAdded(t *testing.T) {
 	if got.Outcome != bus.OutcomeFailed || got.Item != nil {
 		t.Errorf("what is there already: %+v", got)
 	}
+	if event := nextEvent(t, watching, "queueFail"); event["plugin"] != "dice" {
+		t.Errorf("the event of a refusal: %v", event)
+	}
 }
 
 // TestPluginsSeeThePoll follows a poll from its beginning to its end.

@@ -96,6 +96,9 @@ func (p PluginSubjects) All() string { return p.base + "out.>" }
 // Say returns the subject of requests to say lines now.
 func (p PluginSubjects) Say() string { return p.base + "out.say" }
 
+// Take returns the subject of requests to take a line of the chat as a command, which begins the command's cooldown.
+func (p PluginSubjects) Take() string { return p.base + "out.take" }
+
 // Queue returns the subject of requests to put a line into the outbound queue of the database.
 func (p PluginSubjects) Queue() string { return p.base + "out.queue" }
 
@@ -237,7 +240,8 @@ type PluginCommand struct {
 	// in it.
 	Private bool `json:"private,omitempty"`
 	// Lines declares that the plugin also takes lines of the chat as this command, without the prefix, such as an answer
-	// in a quiz. The field may_call of each event that is a line says whether it may be taken so.
+	// in a quiz. The fields may_call and cooldowns of each event that is a line say whether it may be taken so, and
+	// whether the bot is to be asked before: see PluginTakeRequest.
 	Lines bool `json:"lines,omitempty"`
 }
 
@@ -315,6 +319,15 @@ type PluginSayRequest struct {
 	User string `json:"user,omitempty"`
 	// ExpiresMS is after how many milliseconds the lines are not said any more. 0: 30 s. It is at most 10 minutes.
 	ExpiresMS int `json:"expires_ms,omitempty"`
+}
+
+// PluginTakeRequest is the body of Take, which a plugin requests before it takes a line of the chat, without the
+// prefix, as a call of one of its commands that has a cooldown. The cooldown begins if the outcome is OutcomeDone. The
+// outcome is OutcomeThrottled if the user has to wait, and OutcomeDenied if lines of the user are not to be taken so.
+type PluginTakeRequest struct {
+	Command string `json:"command"`
+	// User is who wrote the line.
+	User string `json:"user"`
 }
 
 // PluginQueueRequest is the body of Queue.

@@ -34,26 +34,42 @@ func (c *cooldowns) begin(n *names, e *entry, user string, now time.Time) (begun
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	user = strings.ToLower(user)
-	forUser, forAll := cooldownKey{e.id(), user}, cooldownKey{command: e.id()}
-	if !c.generalOver(n, e, user, now) || now.Before(c.commands[forUser]) || now.Before(c.commands[forAll]) {
+	if !c.generalOver(n, e, user, now) || !c.isOver(e, user, now) {
 		return begun{}, false
 	}
 	c.beginGeneral(n, e, user, now)
-	c.forget(now)
-	until := map[cooldownKey]time.Time{
-		forUser: now.Add(time.Duration(e.Cooldown.UserMS) * time.Millisecond),
-		forAll:  now.Add(time.Duration(e.Cooldown.ChannelMS) * time.Millisecond),
-	}
-	c.start(until, now)
+	until := c.start(e, user, now)
 	declared := maps.Clone(until)
 	maps.DeleteFunc(declared, func(key cooldownKey, _ time.Time) bool {
-		return key == forUser && e.ownersUser || key == forAll && e.ownersChannel
+		return key.user != "" && e.ownersUser || key.user == "" && e.ownersChannel
 	})
 	return begun{refund: func() { c.end(until) }, forgive: func() { c.end(declared) }}, true
 }
 
-// start begins cooldowns of a command.
-func (c *cooldowns) start(until map[cooldownKey]time.Time, now time.Time) {
+// beginOf is begin for the cooldowns of the command alone, without those between any two commands.
+func (c *cooldowns) beginOf(e *entry, user string, now time.Time) (over bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	user = strings.ToLower(user)
+	if !c.isOver(e, user, now) {
+		return false
+	}
+	c.start(e, user, now)
+	return true
+}
+
+// isOver reports whether the cooldowns of a command are over, for a user in lower case.
+func (c *cooldowns) isOver(e *entry, user string, now time.Time) bool {
+	return !now.Before(c.commands[cooldownKey{e.id(), user}]) && !now.Before(c.commands[cooldownKey{command: e.id()}])
+}
+
+// start begins the cooldowns of a command for a user in lower case, and returns until when they last.
+func (c *cooldowns) start(e *entry, user string, now time.Time) (until map[cooldownKey]time.Time) {
+	c.forget(now)
+	until = map[cooldownKey]time.Time{
+		{e.id(), user}:    now.Add(time.Duration(e.Cooldown.UserMS) * time.Millisecond),
+		{command: e.id()}: now.Add(time.Duration(e.Cooldown.ChannelMS) * time.Millisecond),
+	}
 	if c.commands == nil {
 		c.commands = map[cooldownKey]time.Time{}
 	}
@@ -62,6 +78,7 @@ func (c *cooldowns) start(until map[cooldownKey]time.Time, now time.Time) {
 			c.commands[key] = end
 		}
 	}
+	return until
 }
 
 // end ends cooldowns of a command, unless others have begun since.

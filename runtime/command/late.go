@@ -110,27 +110,37 @@ func (a *additions) find(media cytube.Media) *addition {
 	return nil
 }
 
-// CauseOf returns which plugin has had an item added, and the ID of the call because of which, whether the server shows
-// it in time or late. Empty: none, or it did it by itself. It must be called before Handle with the same event.
-func (h *Handler) CauseOf(event cytube.Queue) (plugin, call string) {
-	if !h.Room.IsMe(event.Item.QueuedBy) {
-		return "", ""
+// CauseOf returns which plugin has had an item added that the server shows or refuses by an event, and the ID of the
+// call because of which, whether the event comes in time or late. Empty: none, or it did it by itself. It must be
+// called before Handle with the same event.
+func (h *Handler) CauseOf(event cytube.Event) (plugin, call string) {
+	var one *addition
+	switch event := event.(type) {
+	case cytube.Queue:
+		if h.Room.IsMe(event.Item.QueuedBy) {
+			one = h.late.find(event.Item.Media)
+		}
+	case cytube.QueueFail:
+		one = h.late.refused(event.ID)
 	}
-	one := h.late.find(event.Item.Media)
 	if one == nil {
 		return "", ""
 	}
 	return one.plugin, one.call
 }
 
-// refused forgets an addition that the server has refused late.
-func (a *additions) refused(id string) {
+// refused returns the addition that the server refuses by the ID that it was sent, or nil. An empty one is that of what
+// is waited for.
+func (a *additions) refused(id string) *addition {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := slices.IndexFunc(a.all, func(one *addition) bool { return one.media.ID == id })
-	if at >= 0 {
-		a.all = slices.Delete(a.all, at, at+1)
+	if a.awaited != nil && (id == "" || id == a.awaited.media.ID) {
+		return a.awaited
 	}
+	if at := slices.IndexFunc(a.all, func(one *addition) bool { return one.media.ID == id }); at >= 0 {
+		return a.all[at]
+	}
+	return nil
 }
 
 // handleLate takes an event that nobody waits for. What has come late is removed if it is a live stream and may not be.
@@ -149,7 +159,9 @@ func (h *Handler) handleLate(event cytube.Event) {
 		default: // as many are being removed: the connection is stuck
 		}
 	case cytube.QueueFail:
-		h.late.refused(event.ID)
+		if one := h.late.refused(event.ID); one != nil {
+			h.late.end(one)
+		}
 	}
 }
 

@@ -2,12 +2,14 @@ package command
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
@@ -86,19 +88,55 @@ func (r *Registry) Ignores(user string) bool {
 }
 
 // MayCall returns the commands, as PLUGIN.NAME, as which plugins may take a line of a user in the chat that has no
-// prefix: those that declare it, and that the user may give. Nil: there are no plugins.
-func (r *Registry) MayCall(user string, rank float64) []string {
+// prefix: those that declare it, and that the user may give. Nil: there are no plugins. cooling are those of them that
+// have a cooldown, for which Take is to be asked.
+func (r *Registry) MayCall(user string, rank float64) (mayCall, cooling []string) {
 	n := r.names.Load()
 	if n == nil || !n.hasPlugins {
-		return nil
+		return nil, nil
 	}
-	mayCall := []string{}
+	mayCall = []string{}
 	for _, e := range n.lines {
-		if !n.ignored[strings.ToLower(user)] && e.allows(user, rank) {
-			mayCall = append(mayCall, e.id())
+		if !n.mayTake(e, user, rank) {
+			continue
+		}
+		mayCall = append(mayCall, e.id())
+		if e.Cooldown != (bus.PluginCooldown{}) {
+			cooling = append(cooling, e.id())
 		}
 	}
-	return mayCall
+	return mayCall, cooling
+}
+
+// Errors of Take.
+var (
+	// ErrMayNotTake means that the plugin takes no lines as such a command, or that the user may not give it.
+	ErrMayNotTake = errors.New("lines of this user are not to be taken as this command")
+	// ErrCooldown means that the user has to wait before the next call.
+	ErrCooldown = errors.New("the cooldown of the command is not over")
+)
+
+// Take begins the cooldown of a command for a plugin that takes a line of a user as a call of it, without the prefix.
+// It returns ErrMayNotTake or ErrCooldown. The cooldown between any two commands is not looked at: a plugin could
+// otherwise keep people from giving other commands.
+func (r *Registry) Take(plugin, name, user string, rank float64, now time.Time) error {
+	n := r.names.Load()
+	if n == nil {
+		return ErrMayNotTake
+	}
+	at := slices.IndexFunc(n.lines, func(e *entry) bool { return e.plugin == plugin && e.Name == name })
+	if at < 0 || !n.mayTake(n.lines[at], user, rank) {
+		return ErrMayNotTake
+	}
+	if !r.cooldowns.beginOf(n.lines[at], user, now) {
+		return ErrCooldown
+	}
+	return nil
+}
+
+// mayTake reports whether a plugin may take lines of a user as a command.
+func (n *names) mayTake(e *entry, user string, rank float64) bool {
+	return !n.ignored[strings.ToLower(user)] && e.allows(user, rank)
 }
 
 // entry is a command in one source, as the owner of the bot has it. It does not change.
@@ -191,6 +229,10 @@ func (n *names) setUnused(plugins []Plugin) {
 // if the command itself is disabled.
 func (n *names) addPlugins(e *entry) {
 	override := n.overridePlugin(e.plugin, e.Name)
+	for _, alias := range e.Aliases {
+		// Whom the owner denies one name must not do the same by another one.
+		override.Deny = slices.Concat(override.Deny, n.overridePlugin(e.plugin, alias).Deny)
+	}
 	if e.Lines && e.source == fromChat {
 		taken := *e
 		taken.overrule(override)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -161,6 +162,7 @@ func TestOverridesHoldForWhateverHasTheName(t *testing.T) {
 			r.chatFrom(user, "!roll")
 			r.chatFrom(user, "!cast")
 		}
+		r.chatFrom("carol", "!throw") // who is denied one name does not do the same by another
 		r.expect("by others", &r.called, `dice throw chat mod 2 "" "!roll"`, `dice throw chat bob 4 "" "!roll"`,
 			`dice cast chat carol 4 "" "!cast"`)
 	})
@@ -286,11 +288,11 @@ func TestLinesWithoutThePrefixCallOnlyWhatTheirWriterMayCall(t *testing.T) {
 	}
 	registry := NewRegistry()
 	registry.Configure(c)
-	if got := registry.MayCall("alice", 1); got != nil {
+	if got, _ := registry.MayCall("alice", 1); got != nil {
 		t.Errorf("without plugins: %q", got)
 	}
 	registry.SetPlugins([]Plugin{{Name: "bot"}})
-	if got := registry.MayCall("alice", 1); got == nil || len(got) != 0 {
+	if got, _ := registry.MayCall("alice", 1); got == nil || len(got) != 0 {
 		t.Errorf("before the plugin is found: %q", got)
 	}
 	registry.SetPlugins([]Plugin{
@@ -308,10 +310,42 @@ func TestLinesWithoutThePrefixCallOnlyWhatTheirWriterMayCall(t *testing.T) {
 		{"alice", 1, everybodys}, {"carol", 1, everybodys}, {"carol", 0, "quiz.a"}, {"spam", 5, ""},
 		{"MALLORY", 2, "quiz.a"}, {"Bob", 2, "bot.ai"}, {"admin", 3, everybodys + ",quiz.hard"},
 	} {
-		if got := strings.Join(registry.MayCall(one.user, one.rank), ","); got != one.want {
-			t.Errorf("%s with rank %v: %q, want %q", one.user, one.rank, got, one.want)
+		mayCall, cooling := registry.MayCall(one.user, one.rank)
+		if got := strings.Join(mayCall, ","); got != one.want || len(cooling) > 0 {
+			t.Errorf("%s with rank %v: %q, want %q; with cooldowns %q", one.user, one.rank, got, one.want, cooling)
 		}
 	}
+}
+
+// The cooldown that the owner of the bot had set did not hold for lines that a plugin takes as the command.
+func TestACommandAndLinesThatAreTakenAsItHaveOneCooldown(t *testing.T) {
+	t.Parallel()
+	c := enabled("!", 0)
+	c.Overrides = map[string]config.CommandOverride{
+		"bot.ai": {Cooldown: &config.CommandCooldown{UserSeconds: new(60)}}}
+	inChannel(t, c, func(r *rig) {
+		r.offer(Plugin{Name: "bot", Available: true, Commands: []bus.PluginCommand{
+			{Name: "ai", Aliases: []string{"ask"}, Lines: true}, {Name: "other", Lines: true}}})
+		if _, cooling := r.Registry.MayCall("alice", 1); !slices.Equal(cooling, []string{"bot.ai"}) {
+			t.Errorf("commands with a cooldown: %q", cooling)
+		}
+		take := func(user string) error { return r.Registry.Take("bot", "ai", user, 1, time.Now()) }
+		if err := take("Alice"); err != nil {
+			t.Errorf("the first line: %v", err)
+		}
+		if err := take("alice"); !errors.Is(err, ErrCooldown) {
+			t.Errorf("the second line: %v", err)
+		}
+		r.chatFrom("alice", "!ask x")
+		r.chatFrom("mod", "!ai x")
+		r.expect("called", &r.called, "bot rejected", `bot ai chat mod 2 "x" "!ai x"`)
+		if err := take("mod"); !errors.Is(err, ErrCooldown) {
+			t.Errorf("a line after the command: %v", err)
+		}
+		time.Sleep(time.Minute)
+		r.chatFrom("alice", "!ask x")
+		r.expect("called", &r.called, `bot ai chat alice 1 "x" "!ask x"`)
+	})
 }
 
 func TestPluginsAreNotCalledByLinesThatAreNoCommands(t *testing.T) {
@@ -736,6 +770,25 @@ func TestWhatIsAddedNamesWhoHadItAdded(t *testing.T) {
 			t.Errorf("added %s", got)
 		}
 		shown(5, "sc", "1234", " ")
+		refused := func(id, want string) {
+			t.Helper()
+			event := cytube.QueueFail{ID: id, Message: "no"}
+			plugin, call := r.CauseOf(event)
+			if got := plugin + " " + call; got != want {
+				t.Errorf("%q is refused: %q, want %q", id, got, want)
+			}
+			r.arrive(event)
+		}
+		refused("", " ")
+		refused("never", " ")
+		slow := begin("films", "three", "yt:slow")
+		time.Sleep(confirmTimeout)
+		<-slow
+		again := begin("films", "four", "yt:slow")
+		refused("slow", "films four") // it is waited for
+		<-again
+		refused("slow", "films three")
+		refused("slow", " ")
 		list := begin("lists", "", "yp:many")
 		shown(6, "yt", "first", "lists ")
 		shown(7, "yt", "second", "lists ")

@@ -101,7 +101,7 @@ var builtinGrants = map[string]PluginGrants{
 	"llm": {Events: []string{"message"}, Say: true, State: []string{"media"}},
 	// Votes, and what stands still, make it skip by itself.
 	"playlist": {
-		Events: []string{"changeMedia", "delete", "playlist", "queue", "setCurrent"}, Say: true,
+		Events: []string{"changeMedia", "delete", "playlist", "queue", "queueFail", "setCurrent"}, Say: true,
 		State: []string{"users", "media", "playlist"},
 		Act: []ActGrant{
 			{Verb: "playlist.add", Rank: new(1.0)}, {Verb: "playlist.skip"}, {Verb: "playlist.remove", Rank: new(2.0)},

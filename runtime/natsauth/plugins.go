@@ -97,8 +97,8 @@ func (p Plugin) grants(o Options, s bus.PluginSubjects) []Grant {
 			Subscribe: inGroup([]string{s.AllCalls()}, group), Responses: oneReply()},
 		{Why: "that nobody waits for an answer any more" + about, Subscribe: []string{s.Cancel()}},
 		discovery,
-		{Why: "lines, because of a call or with the grant say, and that it begins or ends" + about,
-			Publish: []string{s.Say(), s.Hello(), s.Bye()}},
+		{Why: "lines, because of a call or with the grant say, lines that it takes as commands, and that it begins or ends" +
+			about, Publish: []string{s.Say(), s.Take(), s.Hello(), s.Bye()}},
 		{Why: "its keys in the database" + about, Publish: []string{s.AnyKV()}},
 	}
 	granted := Grant{Why: "what is granted" + about}

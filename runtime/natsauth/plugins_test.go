@@ -139,6 +139,7 @@ var pluginPublications = []struct {
 	may     []string
 }{
 	{"P.plugin.movies.dice.out.say", []string{dice}},
+	{"P.plugin.movies.dice.out.take", []string{dice}},
 	{"P.plugin.movies.dice.out.hello", []string{dice}},
 	{"P.plugin.movies.dice.out.bye", []string{dice}},
 	{"P.plugin.movies.dice.out.queue", nil},

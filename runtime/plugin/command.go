@@ -34,7 +34,7 @@ type Command struct {
 	// messages never are in it: of them it has only the length.
 	Private bool
 	// Lines declares that the plugin also takes lines of the chat as this command, without the prefix: what names the bot,
-	// or an answer in a quiz. Event.MayCall then says whose lines it may take so.
+	// or an answer in a quiz. Event.Take then says whether it may take one so.
 	Lines bool
 	// Examples are shown in the help, and run as tests.
 	Examples []Example

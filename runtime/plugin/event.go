@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -32,24 +33,45 @@ type Event struct {
 	Replayed bool
 	// IsIgnored is true for what somebody did whom the owner of the bot has it ignore: do not react to it.
 	IsIgnored bool
-	// CallID is, for Queued, the Call.ID of the call because of which the plugin has had this added. The server may show
-	// late what it has added, or another ID, and the items of a list one after the other.
+	// CallID is, for Queued and QueueRefused, the Call.ID of the call because of which the plugin has had this added, or
+	// wanted to. The server may show late what it has added, or another ID, and the items of a list one after the other.
 	CallID string
 	// Data is what CyTube sent, without what is private. Its form is that of the event of this name there.
 	Data json.RawMessage
 
-	// mayCall are the commands as which the line may be taken, as PLUGIN.NAME. Nil: the bot does not say.
-	mayCall []string
+	// mayCall are the commands as which the line may be taken, as PLUGIN.NAME. Nil: the bot does not say. cooldowns are
+	// those of them that have a cooldown.
+	mayCall, cooldowns []string
 }
 
-// MayCall reports whether a Message may be taken as a call of a command of the plugin that has declared Lines. Lines of
-// the bot itself, of people whom it ignores or who may not give this command, and lines that are replayed may not. A
-// bot of an earlier version does not know who may give a command: then everybody may whom it does not ignore.
-func (e *Event) MayCall(command string) bool {
+// takeTimeout is how long Take waits for the bot: the events behind this one wait too.
+const takeTimeout = 5 * time.Second
+
+// Take reports whether a Message may be taken now as a call of a command of the plugin that has declared Lines, and
+// begins the cooldown of the command for who wrote it. Call it when the line is sure to be meant. Lines of the bot
+// itself, of people whom it ignores, who may not give this command, or who have to wait for its cooldown, and lines
+// that are replayed are not to be taken. A bot of an earlier version does not know who may give a command: then
+// everybody may whom it does not ignore. An error means that the bot was not there to ask.
+func (e *Event) Take(ctx context.Context, command string) (taken bool, err error) {
 	if e.mayCall == nil {
-		return e.Name == Message && !e.IsOwn && !e.Replayed && !e.IsIgnored
+		return e.Name == Message && !e.IsOwn && !e.Replayed && !e.IsIgnored, nil
 	}
-	return slices.Contains(e.mayCall, e.Plugin()+"."+command)
+	id := e.Plugin() + "." + command
+	if !slices.Contains(e.mayCall, id) {
+		return false, nil
+	}
+	if !slices.Contains(e.cooldowns, id) {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	defer cancel()
+	_, err = e.do(ctx, e.runner.subjects.Take(), "taking a line as a command",
+		bus.PluginTakeRequest{Command: command, User: e.User.Name})
+	_, answered := errors.AsType[*RequestError](err)
+	if answered && (errors.Is(err, ErrThrottled) || errors.Is(err, ErrNotGranted)) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Events of every channel. The feed has others too, by the names that CyTube gives them.
@@ -61,8 +83,9 @@ const (
 	PollOpened   = "newPoll"     // Data has title and options
 	PollUpdated  = "updatePoll"  // Data has the counts
 	PollClosed   = "closePoll"
-	Queued       = "queue"  // something was added to the playlist
-	Deleted      = "delete" // something was removed from it
+	Queued       = "queue"     // something was added to the playlist
+	QueueRefused = "queueFail" // the server has refused to add something; Data has msg
+	Deleted      = "delete"    // something was removed from it
 )
 
 // feedEvent is the payload of an event of the feed, as far as it is of use here.
@@ -79,6 +102,7 @@ type feedEvent struct {
 	Replayed     bool            `json:"replayed"`
 	Ignored      bool            `json:"ignored"`
 	MayCall      []string        `json:"may_call"`
+	Cooldowns    []string        `json:"cooldowns"`
 	Plugin       string          `json:"plugin"`
 	Call         string          `json:"call"`
 	PlatformData json.RawMessage `json:"platform_data"`
@@ -96,7 +120,7 @@ func (r *runner) newEvent(data []byte) (*Event, error) {
 		Channel: r.channel, Name: payload.Event, User: User{Name: payload.User, Rank: payload.UserData.Rank},
 		Text: payload.Text, HTML: payload.Content, At: time.Unix(payload.Timestamp, 0).UTC(), IsOwn: payload.Own,
 		Replayed: payload.Replayed, IsIgnored: payload.Ignored, CallID: payload.Call, Data: payload.PlatformData,
-		mayCall: payload.MayCall,
+		mayCall: payload.MayCall, cooldowns: payload.Cooldowns,
 	}, nil
 }
 

@@ -47,7 +47,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9), // to about half a minute
 		}, []string{"plugin"}),
 		requests: counter("rosey_bot_plugin_requests_total",
-			"Requests of plugins, by plugin, request (say, queue, act, state, hello, bye or other) and outcome: done, "+
+			"Requests of plugins, by plugin, request (say, take, queue, act, state, hello, bye or other) and outcome: done, "+
 				"throttled, denied, invalid, failed, unconfirmed, dropped or no_inbox.", "plugin", "request", "outcome"),
 		lines: counter("rosey_bot_plugin_lines_total", "Lines of plugins that were said.", "plugin"),
 		dropped: counter("rosey_bot_plugin_dropped_lines_total",

@@ -3,6 +3,7 @@ package pluginclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"rosey.dev/rosey/runtime/bus"
+	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/status"
 )
 
@@ -24,6 +26,7 @@ const (
 // Kinds of requests: values of the label request.
 const (
 	requestSay   = "say"
+	requestTake  = "take"
 	requestQueue = "queue"
 	requestAct   = "act"
 	requestState = "state"
@@ -33,7 +36,7 @@ const (
 )
 
 var requestKinds = []string{
-	requestSay, requestQueue, requestAct, requestState, requestHello, requestBye, requestOther,
+	requestSay, requestTake, requestQueue, requestAct, requestState, requestHello, requestBye, requestOther,
 }
 
 // Outcomes of requests that have none of package bus: values of the label outcome.
@@ -65,7 +68,7 @@ func (p *plugin) newRequest(m *nats.Msg) *request {
 	_, _, rest, _ := p.client.Subjects.PluginOfSubject(m.Subject)
 	kind, detail, _ := strings.Cut(strings.TrimPrefix(rest, "out."), ".")
 	switch kind {
-	case requestSay, requestQueue, requestAct, requestState, requestHello, requestBye:
+	case requestSay, requestTake, requestQueue, requestAct, requestState, requestHello, requestBye:
 	default:
 		kind = requestOther
 	}
@@ -183,6 +186,8 @@ func (p *plugin) handle(ctx context.Context, r *request) {
 		p.answer(r, *failed("the bot is not in the channel"))
 	case r.kind == requestSay:
 		p.say(ctx, s, r)
+	case r.kind == requestTake:
+		p.answer(r, p.take(ctx, s, r))
 	case r.kind == requestAct:
 		p.act(ctx, s, r)
 	case r.kind == requestState:
@@ -192,12 +197,33 @@ func (p *plugin) handle(ctx context.Context, r *request) {
 	}
 }
 
+// take handles a request to take a line of a user as a command.
+func (p *plugin) take(ctx context.Context, s *session, r *request) bus.PluginOutcome {
+	var body bus.PluginTakeRequest
+	if problem := r.decode(&body); problem != nil {
+		return *problem
+	}
+	user, present := s.Find(ctx, body.User)
+	if !present {
+		return *invalid("user: there is no user of that name in the channel")
+	}
+	err := p.client.Registry.Take(p.name, body.Command, user.Name, user.Rank, time.Now())
+	switch {
+	case errors.Is(err, command.ErrCooldown):
+		p.client.metrics.countCall(p.name, callCooldown)
+		return *throttled(err.Error())
+	case err != nil:
+		return *denied(err.Error())
+	}
+	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
+}
+
 // answer answers a request and counts it. The log names a plugin that asks for what it may not: the audit has only what
 // was tried.
 func (p *plugin) answer(r *request, outcome bus.PluginOutcome) {
 	p.client.metrics.countRequest(p.name, r.kind, outcome.Outcome)
 	isRefused := outcome.Outcome == bus.OutcomeDenied || outcome.Outcome == bus.OutcomeThrottled
-	if isRefused && p.mayWarn() {
+	if isRefused && r.kind != requestTake && p.mayWarn() { // a plugin asks to take a line because it cannot know
 		p.client.Log.Warn("request of a plugin refused", "plugin", p.name, "request", r.kind, "outcome", outcome.Outcome,
 			"cause", status.OneLine(outcome.Error, maxReport))
 	}

@@ -58,8 +58,9 @@ func (p Person) GoesAway() {
 // Writes makes the person write a line in the chat that is no command. The plugin gets the event.
 func (p Person) Writes(text string) {
 	p.room.t.Helper()
+	mayCall := p.mayCall()
 	fields := map[string]any{
-		"user": p.user.Name, "text": text, "content": text, "user_data": p.data(), "may_call": p.mayCall(),
+		"user": p.user.Name, "text": text, "content": text, "user_data": p.data(), "may_call": mayCall, "cooldowns": mayCall,
 	}
 	if p.user.Name == BotName {
 		fields["own"] = true

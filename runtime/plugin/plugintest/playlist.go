@@ -121,6 +121,14 @@ func (r *Room) AddLate(action plugin.Action) {
 	r.send(events)
 }
 
+// RefuseLate refuses what the plugin has asked for by PlaylistAdd, as a slow server does after LeaveUnconfirmed. The
+// plugin gets the event.
+func (r *Room) RefuseLate(action plugin.Action, why string) {
+	r.send([]event{{name: plugin.QueueRefused, call: action.Call, data: map[string]any{
+		"msg": why, "link": action.URL, "id": idOf(action.URL),
+	}}})
+}
+
 func (r *Room) remove(uid int) []event {
 	if r.state.Playing != nil && r.state.Playing.UID == uid {
 		return r.next()

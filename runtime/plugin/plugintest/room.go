@@ -230,6 +230,8 @@ func (r *Room) answer(m *nats.Msg) {
 		return
 	case "say":
 		do = func() any { return r.said(m.Data) }
+	case "take":
+		do = r.taken
 	case "queue":
 		do = func() any { return r.queued(m.Data) }
 	case "act":
@@ -261,6 +263,14 @@ func (r *Room) said(body []byte) bus.PluginOutcome {
 		lines = append(lines, Line{Text: text, To: request.User, Call: request.Call})
 	}
 	r.record(lines, nil)
+	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
+}
+
+// taken answers a plugin that takes a line as a command: that waits no cooldown, unless it is refused.
+func (r *Room) taken() any {
+	if refused, set := r.refused("take"); set {
+		return bus.PluginOutcome{Outcome: bus.OutcomeThrottled, Error: refused.Error}
+	}
 	return bus.PluginOutcome{Success: true, Outcome: bus.OutcomeDone}
 }
 
@@ -379,7 +389,8 @@ func (r *Room) Set(name, value string) {
 	}
 }
 
-// Refuse makes the channel refuse a verb from now on, or "say".
+// Refuse makes the channel refuse a verb from now on, or "say". What it refuses by "take" is that lines are taken as
+// commands: everybody has to wait for their cooldowns.
 func (r *Room) Refuse(verb plugin.Verb, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

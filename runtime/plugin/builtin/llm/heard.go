@@ -47,11 +47,10 @@ type speaker struct {
 	getenv func(string) string
 	heard  heard
 
-	mu       sync.Mutex
-	self     string // the bot's name in the channel; empty: not known yet
-	askedAt  time.Time
-	playing  string               // the title of what plays
-	answered map[string]time.Time // when somebody was answered who named the bot, by their name in lower case
+	mu      sync.Mutex
+	self    string // the bot's name in the channel; empty: not known yet
+	askedAt time.Time
+	playing string // the title of what plays
 }
 
 const (
@@ -62,8 +61,6 @@ const (
 	staleAfter = time.Minute
 	// apologyInterval is the least time between two lines that say that there is no answer.
 	apologyInterval = 5 * time.Minute
-	// maxAnswered is how many people are remembered for the cooldown.
-	maxAnswered = 500
 )
 
 // hear remembers a line, and answers it if it names the bot. It holds up the lines behind it meanwhile, so that there
@@ -76,8 +73,11 @@ func (s *speaker) hear(ctx context.Context, e *plugin.Event) error {
 	said := line{who: e.User.Name, rank: e.User.Rank, text: e.Text, isOwn: e.IsOwn}
 	before := s.heard.last(e.Settings().Int(contextLines))
 	s.heard.add(said)
-	if !e.MayCall(askName) || !s.isMeant(e, self) || !s.mayAnswer(e) {
+	if !s.isMeant(e, self) {
 		return nil
+	}
+	if taken, err := e.Take(ctx, askName); err != nil || !taken {
+		return err
 	}
 	lines, err := s.answer(ctx, e.Channel, said, before, said.who)
 	over, isOver := errors.AsType[overBudget](err)
@@ -120,21 +120,6 @@ func names(text, name string) bool {
 	}
 	pattern, err := regexp.Compile(`(?i)(^|[^\pL\pN_-])` + regexp.QuoteMeta(name) + `($|[^\pL\pN_-])`)
 	return err == nil && pattern.MatchString(text)
-}
-
-// mayAnswer reports whether who wrote a line has waited for long enough, and if so, notes that they are answered now.
-func (s *speaker) mayAnswer(e *plugin.Event) bool {
-	name, now, pause := strings.ToLower(e.User.Name), e.Now(), e.Settings().Duration(cooldown)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if last, known := s.answered[name]; known && now.Sub(last) < pause {
-		return false
-	}
-	if len(s.answered) >= maxAnswered {
-		clear(s.answered)
-	}
-	s.answered[name] = now
-	return true
 }
 
 // look returns the bot's name in the channel, and asks for it and for what plays if it has not lately.

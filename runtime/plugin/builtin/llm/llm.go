@@ -37,7 +37,6 @@ const (
 	maxLines     = "maxLines"
 	mentions     = "mentions"
 	ignore       = "ignore"
-	cooldown     = "cooldown"
 	perMinute    = "perMinute"
 	perDay       = "perDay"
 	tokensPerDay = "tokensPerDay"
@@ -80,7 +79,7 @@ func newPlugin(getenv func(string) string) *plugin.Plugin {
 	declareBudgets(p)
 	p.Counter(usedTokens)
 	p.Counter(overBudgets)
-	s := &speaker{getenv: getenv, answered: map[string]time.Time{}}
+	s := &speaker{getenv: getenv}
 	p.Command(plugin.Command{
 		Name: askName, Aliases: []string{"ask", "talk"}, Usage: "question", Help: "Answers a question.", Lines: true,
 		Cooldown: plugin.Cooldown{User: 15 * time.Second}, Timeout: maxTimeout + replyTime,
@@ -147,10 +146,6 @@ func declareAnswers(p *plugin.Plugin) {
 }
 
 func declareBudgets(p *plugin.Plugin) {
-	p.Setting(plugin.Setting{
-		Name: cooldown, Default: "15s", Check: plugin.Length(0, time.Hour),
-		Help: "How long somebody who named the bot and was answered is not answered again.",
-	})
 	p.Setting(plugin.Setting{
 		Name: perMinute, Default: "6", Check: plugin.Whole(1, 1000), Help: "The most answers in a minute.",
 	})

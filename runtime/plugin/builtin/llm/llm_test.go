@@ -185,8 +185,7 @@ func TestItAnswersCommands(t *testing.T) {
 func TestItAnswersWhoNamesIt(t *testing.T) {
 	t.Parallel()
 	api := serve(t, streams("Hi!", 9))
-	room := api.open(t, plugintest.Setting("ignore", "OtherBot, x"), plugintest.Setting("contextLines", "4"),
-		plugintest.Setting("cooldown", "30s"))
+	room := api.open(t, plugintest.Setting("ignore", "OtherBot, x"), plugintest.Setting("contextLines", "4"))
 	alice, bob := room.As("alice", plugin.Guest), room.As("bob", plugin.Guest)
 	alice.Writes("first")
 	alice.Writes("hello all, roseys and rosey_x")
@@ -199,10 +198,12 @@ func TestItAnswersWhoNamesIt(t *testing.T) {
 	})
 	bob.Writes("@ROSEY: how are you?")
 	room.Hears("^bob: Hi!$")
-	bob.Writes("Rosey, again") // too soon
+	room.Refuse("take", "too soon")
+	bob.Writes("Rosey, at once")
+	room.Settle()
+	room.Allow("take")
 	alice.Writes("and me, Rosey?")
 	room.Hears("^alice: Hi!$")
-	room.Pass(30 * time.Second)
 	bob.Writes("Rosey, again")
 	room.Hears("^bob: Hi!$")
 	room.Silent()
@@ -214,7 +215,7 @@ func TestItAnswersWhoNamesIt(t *testing.T) {
 	if len(all) != 3 || !slices.Equal(all[0].Messages, want) {
 		t.Errorf("%d requests, the first %q", len(all), all[0].Messages)
 	}
-	if text := all[1].last().Content; !strings.HasSuffix(text, "bob: Rosey, again\nalice: and me, Rosey?") {
+	if text := all[1].last().Content; !strings.HasSuffix(text, "bob: Rosey, at once\nalice: and me, Rosey?") {
 		t.Errorf("%q", text)
 	}
 }
@@ -381,7 +382,7 @@ func TestEndpointsThatFail(t *testing.T) {
 func TestAFailureIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	api := serve(t, refuses(500, ""))
-	room := api.open(t, plugintest.Setting("cooldown", "0s"))
+	room := api.open(t)
 	alice := room.As("alice", plugin.Guest)
 	for range 3 {
 		alice.Writes("Rosey?")
@@ -401,7 +402,7 @@ func TestBudgets(t *testing.T) {
 	api := serve(t, streams("Yes.", 1000))
 	// The process before has used some of it.
 	room := api.open(t, plugintest.Setting("perMinute", "2"), plugintest.Setting("perDay", "7"),
-		plugintest.Setting("cooldown", "0s"), plugintest.Setting("tokensPerDay", "9500"),
+		plugintest.Setting("tokensPerDay", "9500"),
 		plugintest.Stored("answers/day/2030-07-01", 3), plugintest.Stored("tokens/day/2030-07-01", 5000))
 	alice := room.As("alice", plugin.Guest)
 	alice.Says("!ai 1").Expects("Yes")
@@ -411,6 +412,7 @@ func TestBudgets(t *testing.T) {
 		alice.Writes("Rosey?")
 	}
 	room.Hears("^I answer too much at once")
+	room.Settle()
 	room.Pass(time.Minute)
 	alice.Says("!ai 4").Expects("Yes")
 	alice.Says("!ai 5").Expects("Yes") // the seventh of the day
@@ -457,7 +459,7 @@ func TestNobodyUsesTheBudgetsAlone(t *testing.T) {
 	t.Parallel()
 	api := serve(t, streams("Yes.", 100))
 	room := api.open(t, plugintest.Setting("perDay", "10"), plugintest.Setting("personShare", "21"),
-		plugintest.Setting("guestShare", "30"), plugintest.Setting("cooldown", "0s"))
+		plugintest.Setting("guestShare", "30"))
 	alice, bob := room.As("Alice", plugin.Registered), room.As("bob", plugin.Registered)
 	for range 3 {
 		alice.Says("!ai x").Expects("^Alice: Yes\\.$")
@@ -495,7 +497,7 @@ func TestWhoHasUsedUpTheirShareKeepsNobodyElseWaiting(t *testing.T) {
 	t.Parallel()
 	api := serve(t, streams("Yes.", 100))
 	room := api.open(t, plugintest.Setting("perMinute", "6"), plugintest.Setting("perDay", "10"),
-		plugintest.Setting("personShare", "10"), plugintest.Setting("guestShare", "10"), plugintest.Setting("cooldown", "0s"))
+		plugintest.Setting("personShare", "10"), plugintest.Setting("guestShare", "10"))
 	alice := room.As("alice", plugin.Registered)
 	alice.Says("!ai x").Expects("^alice: Yes\\.$")
 	for range 10 {

@@ -40,6 +40,7 @@ func New() *plugin.Plugin {
 	declareSkips(p)
 	p.On(plugin.MediaChanged, forgetVotes)
 	p.On(plugin.Queued, noteQueued)
+	p.On(plugin.QueueRefused, noteRefused)
 	p.On(plugin.Deleted, noteDeleted)
 	p.On(playlistEvent, noteList)
 	p.On(currentEvent, noteCurrent)

@@ -149,6 +149,23 @@ func TestWhatComesLateWaitsNoLongerThanUntilItPlays(t *testing.T) {
 	alice.Says("!request yt:b").Expects("^Added")
 }
 
+// What the server refused late counted as waiting for an hour.
+func TestWhatIsRefusedLateWaitsNoLonger(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, playlist.New(), plugintest.Setting("maxWaiting", "1"))
+	alice := room.As("alice", 1)
+	room.LeaveUnconfirmed(plugin.PlaylistAdd)
+	alice.Says("!request yt:a").Expects("^The channel has not shown yet that it was done")
+	room.Allow("act.playlist.add")
+	alice.Says("!request yt:b").ExpectsWrong("at most 1")
+	room.RefuseLate(plugin.Action{URL: "yt:x", Call: "of-another"}, "no")
+	room.Settle()
+	alice.Says("!request yt:b").ExpectsWrong("at most 1")
+	room.RefuseLate(room.Acts()[0].Action, "This video has been deleted")
+	room.Settle()
+	alice.Says("!request yt:b").Expects("^Added")
+}
+
 // A database that is away must not let people add without limits.
 func TestNothingIsAddedWithoutTheLimits(t *testing.T) {
 	t.Parallel()

@@ -118,12 +118,9 @@ func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error
 	defer cancel()
 	_, answered := errors.AsType[*plugin.RequestError](problem)
 	refused := answered && !errors.Is(problem, plugin.ErrUnconfirmed)
-	isMeant := func(one request) bool { return one.Call == c.ID }
 	switch {
 	case refused || errors.Is(problem, plugin.ErrAbsent):
-		return change(ctx, c.Channel, func(all []request) ([]request, error) {
-			return slices.DeleteFunc(all, isMeant), nil
-		})
+		return release(ctx, c.Channel, c.ID)
 	case problem != nil:
 		return nil
 	}
@@ -136,6 +133,22 @@ func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error
 		return err
 	}
 	return end(ctx, c.Channel, func(uid int) bool { return uid == item.UID })
+}
+
+// release removes what was noted of a call because of which nothing was added.
+func release(ctx context.Context, c *plugin.Channel, call string) error {
+	return change(ctx, c, func(all []request) ([]request, error) {
+		return slices.DeleteFunc(all, func(one request) bool { return one.Call == call }), nil
+	})
+}
+
+// noteRefused notes that the server has refused what somebody wanted to add, also if it does so when the call is long
+// over.
+func noteRefused(ctx context.Context, e *plugin.Event) error {
+	if e.CallID == "" {
+		return nil // it is none of ours
+	}
+	return release(ctx, e.Channel, e.CallID)
 }
 
 // learn notes the UID of the item that was added because of a call.

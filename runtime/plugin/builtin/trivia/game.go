@@ -136,12 +136,22 @@ func (g *game) answer(name, text string, now time.Time) (runs, isRight bool) {
 
 // heard takes a line of the chat as an answer. What the bot says, for another plugin also, is none, nor what somebody
 // says who may not answer by the command.
-func (g *game) heard(_ context.Context, e *plugin.Event) error {
-	if !e.MayCall(answerName) || e.User.Name == "" || isCommand(e.Text) {
+func (g *game) heard(ctx context.Context, e *plugin.Event) error {
+	if e.User.Name == "" || isCommand(e.Text) || !g.isOpen() {
 		return nil
+	}
+	if taken, err := e.Take(ctx, answerName); err != nil || !taken {
+		return err
 	}
 	g.answer(e.User.Name, e.Text, e.Now())
 	return nil
+}
+
+// isOpen reports whether a question waits for answers.
+func (g *game) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.round != nil && g.round.open
 }
 
 // isCommand reports whether a line looks like a command: what begins with punctuation and a letter.

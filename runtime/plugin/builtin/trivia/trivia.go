@@ -49,6 +49,7 @@ func New() *plugin.Plugin {
 			{Say: "!trivia start 1000", Wrong: `1 to 50`, Rank: plugin.Registered},
 		},
 	}, g.command)
+	// The one command that answers: whoever may not give it must not answer in another way.
 	p.Command(plugin.Command{
 		Name: answerName, Aliases: []string{"answer"}, Usage: "answer", Lines: true,
 		Help:     "Answers the question of a round of trivia, as a line in the chat does.",
@@ -117,14 +118,12 @@ func (g *game) do(ctx context.Context, c *plugin.Call) (plugin.Reply, error) {
 		return plugin.Reply{}, g.change(c.User, func(r *round) []string { return r.end("The round was stopped.") })
 	case "skip":
 		return plugin.Reply{}, g.change(c.User, func(r *round) []string { return r.skip(c.Now()) })
-	case "answer":
-		return g.take(c, rest)
 	case "score", "stats":
 		return tellScore(ctx, c, rest)
 	case "top", "lb", "leaderboard":
 		return tellTop(ctx, c)
 	}
-	return plugin.Reply{}, plugin.Usage("expected start, stop, skip, score or top")
+	return plugin.Reply{}, plugin.Usage("expected start, stop, skip, score or top; answers are lines in the chat")
 }
 
 // start begins a round.
@@ -180,14 +179,9 @@ func parseStart(args string) (count int, category string, err error) {
 	return count, rest, nil
 }
 
-// answerCommand answers !a.
+// answerCommand answers !a. In the chat, what becomes of the answer is said there, and nothing of a wrong one.
 func (g *game) answerCommand(_ context.Context, c *plugin.Call) (plugin.Reply, error) {
-	return g.take(c, c.Args)
-}
-
-// take takes an answer. In the chat, what becomes of it is said there, and nothing of a wrong one.
-func (g *game) take(c *plugin.Call, text string) (plugin.Reply, error) {
-	runs, isRight := g.answer(c.User.Name, text, c.Now())
+	runs, isRight := g.answer(c.User.Name, c.Args, c.Now())
 	switch {
 	case !runs:
 		return plugin.Reply{}, errNone

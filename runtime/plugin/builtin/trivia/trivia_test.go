@@ -77,7 +77,11 @@ func TestARound(t *testing.T) {
 	room.Pass(10 * time.Second)
 	room.Hears(`^💡 Hint: T•e •n•w•r •$`)
 	alice.Whispers("!a answer").Expects(`not it`)
-	alice.Whispers("!trivia answer answer").Expects(`not it`)
+	alice.Says("!trivia answer No. " + number).ExpectsWrong("answers are lines in the chat") // to deny !a denies all
+	room.Refuse("take", "too soon")
+	alice.Writes("No. " + number)
+	room.Settle()
+	room.Allow("take")
 	alice.Whispers("!a No. " + number).Expects(`right`)
 	room.Pass(tick)
 	room.Hears(`^✅ alice: The Ánswer ` + number + `\. 4 points, 4 in this round\.$`)
