@@ -71,6 +71,9 @@ func TestEveryPageIsForEverybody(t *testing.T) {
 				cell.offsetWidth < cell.closest("table").offsetWidth / 2)`) {
 				t.Errorf("%s: what plugins did has less than half of the width on a screen of %d pixels", path, screen.width)
 			}
+			if p.is(`/\d\s[AP]M\b/.test(document.body.innerText)`) {
+				t.Errorf("%s shows times of two kinds", path)
+			}
 			if axe != "" {
 				run[bool](p, axe+"; true")
 			}

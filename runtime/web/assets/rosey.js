@@ -2,12 +2,16 @@
 (() => {
   "use strict";
 
-  // Times are shown in the reader's own zone.
+  // Times are shown in the reader's own zone, from 00:00 to 23:59 as CyTube shows them, so that all are as wide.
+  const format = (options) => new Intl.DateTimeFormat(undefined, { hourCycle: "h23", ...options });
+  const timeOfDay = { hour: "2-digit", minute: "2-digit" };
   const formats = {
-    day: new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" }),
-    year: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }), // of an earlier year
-    clock: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), // all as wide
-    date: new Intl.DateTimeFormat(undefined, { dateStyle: "medium" }),
+    day: format({ month: "short", day: "numeric", ...timeOfDay }),
+    year: format({ dateStyle: "medium", timeStyle: "short" }), // of an earlier year
+    clock: format(timeOfDay),
+    date: format({ dateStyle: "medium" }),
+    short: format({ month: "short", day: "numeric" }),
+    yearOnly: format({ year: "numeric" }),
   };
   const today = (at) => at.toDateString() === new Date().toDateString();
   function formatOf(kind, at) {
@@ -15,12 +19,12 @@
     if (kind === "day" && at.getFullYear() !== new Date().getFullYear()) return formats.year;
     return formats[kind];
   }
-  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+  const full = format({ dateStyle: "full", timeStyle: "medium" });
   function showTimes(root) {
     for (const element of root.querySelectorAll("time[data-time]:not([data-shown])")) {
       const at = new Date(element.dateTime);
       if (isNaN(at)) continue;
-      element.textContent = formatOf(element.dataset.time, at).format(at).replace(/\s(?=[AP]M$)/, "\u00a0");
+      element.textContent = formatOf(element.dataset.time, at).format(at);
       element.title = full.format(at);
       element.dataset.shown = "";
     }
@@ -205,6 +209,19 @@
   // Charts: {"x": [seconds], "series": [{"label", "values", "kind": "line" | "bars"}], "marks": [{"at", "label", "kind": "film" | "join"}]}.
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const charts = new Map();
+  const dayInSeconds = 24 * 60 * 60;
+  // Below a chart are times with the date of each day's first one, or dates with the year of each year's first one.
+  function timesBelow(plot, splits, axis, space, step) {
+    const [upper, lower] = step < dayInSeconds ? [formats.clock, formats.short] : [formats.short, formats.yearOnly];
+    let before = "";
+    return splits.map((seconds) => {
+      const at = new Date(seconds * 1000);
+      const below = lower.format(at);
+      const label = upper.format(at) + (below === before ? "" : "\n" + below);
+      before = below;
+      return label;
+    });
+  }
   function draw(element, data) {
     charts.get(element)?.destroy();
     element.replaceChildren();
@@ -221,7 +238,7 @@
     });
     charts.set(element, new uPlot({
       width: element.clientWidth, height: 200, series: [{ label: "Time" }, ...series],
-      axes: [axis, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000] }],
+      axes: [{ ...axis, values: timesBelow }, { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000] }],
       scales: { y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
       cursor: { drag: { x: false, y: false } },
       legend: { live: false, markers: { fill: (_, i) => data.series[i - 1] && colour("--chart-" + ((i - 1) % 2 + 1)) } },
