@@ -73,7 +73,7 @@ func (s Store) setKey(
 			return err
 		}
 		keys := pluginKeys{tx, channel.id, entry.Plugin}
-		usage, before, err := keys.look(ctx, entry.Key)
+		usage, before, err := keys.lockKey(ctx, entry.Key)
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (s Store) KVDelete(
 	default:
 		err = s.db.Write(ctx, func(ctx context.Context, tx Tx) error {
 			keys := pluginKeys{tx, channel, store.CleanText(key.Plugin)}
-			if _, before, err := keys.look(ctx, store.CleanText(key.Key)); err != nil {
+			if _, before, err := keys.lockKey(ctx, store.CleanText(key.Key)); err != nil {
 				return err
 			} else if err := before.check(ifRevision, now); err != nil {
 				return err

@@ -16,8 +16,7 @@ const (
   claimed_until = NULL
 WHERE id = $3 AND channel_id = ` + channelID + ` AND ` + isOpen + ` AND coalesce(claimed_until, 0) <= $4`
 
-	outboundStateSQL = `SELECT CASE WHEN sent_at IS NOT NULL THEN 'sent' WHEN cancelled_at IS NOT NULL THEN 'cancelled'
-  WHEN abandoned_at IS NOT NULL THEN 'failed' ELSE 'claimed' END
+	outboundStateSQL = `SELECT ` + closedStates + `ELSE 'claimed' END
 FROM outbound WHERE id = $3 AND channel_id = ` + channelID
 )
 

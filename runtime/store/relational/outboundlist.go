@@ -18,12 +18,15 @@ var outboundStates = map[store.OutboundState]string{
 	store.OutboundIsWaiting:   isOpen + ` AND coalesce(claimed_until, 0) <= $3`,
 }
 
+// closedStates are the cases of an expression for the state of a message that is not to be sent any more.
+const closedStates = `CASE WHEN sent_at IS NOT NULL THEN 'sent' WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+  WHEN abandoned_at IS NOT NULL THEN 'failed' `
+
 // isOpen is the condition for a message that is still to be sent.
 const isOpen = `sent_at IS NULL AND abandoned_at IS NULL`
 
 var outboundListColumns = `SELECT id, enqueued_at, ` + cut("text") + `, coalesce(asker, ''),
-  CASE WHEN sent_at IS NOT NULL THEN 'sent' WHEN cancelled_at IS NOT NULL THEN 'cancelled'
-    WHEN abandoned_at IS NOT NULL THEN 'failed' WHEN claimed_until > $3 THEN 'claimed' ELSE 'waiting' END,
+  ` + closedStates + `WHEN claimed_until > $3 THEN 'claimed' ELSE 'waiting' END,
   coalesce(sent_at, cancelled_at, abandoned_at, last_attempt_at), retry_count, coalesce(` + cut("last_error") + `, '')
 FROM outbound WHERE channel_id = ` + channelID
 

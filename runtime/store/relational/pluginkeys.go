@@ -5,41 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
 )
-
-// size returns an expression for the size of a row in bytes: that of its columns of text, which may be NULL, and
-// config.RowOverhead. The migrations that fill kv_usage contain it, too.
-func size(columns ...string) string {
-	var expression strings.Builder
-	for _, column := range columns {
-		expression.WriteString("coalesce(octet_length(" + column + "), 0) + ")
-	}
-	return expression.String() + strconv.Itoa(config.RowOverhead)
-}
-
-// cut returns an expression for a column of text of which at most config.MaxTextBytes are read. A character has at most
-// four bytes.
-func cut(column string) string {
-	return fmt.Sprintf(`CASE WHEN octet_length(%[1]s) > %[2]d THEN substr(%[1]s, 1, %[3]d) || '…' ELSE %[1]s END`,
-		column, config.MaxTextBytes, config.MaxTextBytes/4)
-}
-
-// fit returns how many of sizes are within limit bytes together, but at least one.
-func fit(sizes []int64, limit int64) int {
-	var sum int64
-	for i, size := range sizes {
-		if sum += size; sum > limit && i > 0 {
-			return i
-		}
-	}
-	return len(sizes)
-}
 
 // kvSize is what a key counts towards a quota.
 var kvSize = size("plugin", "key", "value")
@@ -98,8 +68,8 @@ func (k storedKey) check(expected *int64, at time.Time) error {
 	return nil
 }
 
-// look locks the keys of the plugin, and returns what is stored and a key.
-func (k pluginKeys) look(ctx context.Context, key string) (usage kvUsage, stored storedKey, err error) {
+// lockKey locks the keys of the plugin, and returns what is stored and a key.
+func (k pluginKeys) lockKey(ctx context.Context, key string) (usage kvUsage, stored storedKey, err error) {
 	query := fmt.Sprintf(`SELECT %s, revision, coalesce(expires_at, %d),
   CASE WHEN octet_length(value) <= %d THEN value ELSE '' END
 FROM kv WHERE channel_id = $1 AND plugin = $2 AND key = $3`, kvSize, int64(neverExpires), maxNumber)
@@ -112,7 +82,8 @@ FROM kv WHERE channel_id = $1 AND plugin = $2 AND key = $3`, kvSize, int64(never
 	return usage, stored, err
 }
 
-// set stores an entry unless its quota refuses it, and returns the revision. usage and before are what look returned.
+// set stores an entry unless its quota refuses it, and returns the revision. usage and before are what lockKey has
+// returned.
 func (k pluginKeys) set(
 	ctx context.Context, usage kvUsage, before storedKey, entry store.KVEntry,
 ) (revision int64, err error) {
@@ -126,7 +97,7 @@ VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT (channel_id, plugin, key) DO
 			[]any{k.channel, k.plugin, entry.At.UnixMilli()}); err != nil {
 			return 0, err
 		}
-		if usage, before, err = k.look(ctx, entry.Key); err != nil {
+		if usage, before, err = k.lockKey(ctx, entry.Key); err != nil {
 			return 0, err
 		}
 		after, err = k.usageWith(ctx, usage, before, entry)

@@ -3,36 +3,10 @@ package relational
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"rosey.dev/rosey/runtime/store"
 )
-
-// expiredSQL counts the rows that pruneSQL and inTransaction remove. %s is a condition for the channel.
-var expiredSQL = map[store.RowKind]string{
-	store.PruneChat:       `SELECT count(*) FROM chat WHERE at < $1 AND %s`,
-	store.PruneUserCounts: `SELECT count(*) FROM user_counts WHERE at < $1 AND %s`,
-	store.PruneMedia:      `SELECT count(*) FROM media WHERE at < $1 AND %s`,
-	store.PruneOutbound: `SELECT count(*) FROM outbound
-WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL) AND coalesce(sent_at, abandoned_at) < $1 AND %s`,
-	store.PrunePeople: `SELECT count(*) FROM users u WHERE u.last_seen < $1 AND %s AND ` + isAbsent,
-}
-
-// Expired implements store.Store.
-func (s Store) Expired(ctx context.Context, rule store.PruneRule) (rows int64, err error) {
-	query, known := expiredSQL[rule.Kind]
-	if !known {
-		return 0, nil
-	}
-	channels := "channel_id IN " + strings.ReplaceAll(prunedChannels, "$3", "$2")
-	rows, _, err = selectOne(ctx, s.db, fmt.Sprintf(query, channels), []any{rule.Before.UnixMilli(), rule.ServedBy},
-		scanValue[int64])
-	if err != nil {
-		return 0, fmt.Errorf("counting rows of %s that are not kept: %w", rule.Kind, err)
-	}
-	return rows, nil
-}
 
 // Removals implements store.Store.
 func (s Store) Removals(ctx context.Context, servedBy string) ([]store.Removal, error) {

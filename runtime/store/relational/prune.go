@@ -2,12 +2,8 @@ package relational
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"io/fs"
 	"strings"
-
-	"github.com/pressly/goose/v3"
 
 	"rosey.dev/rosey/runtime/store"
 )
@@ -159,58 +155,27 @@ WHERE channel_id = $1 AND user_key = $2 ORDER BY hour LIMIT $3)`
 	return removed + count, err
 }
 
-// NewerSchema returns the error for a schema of a later version than this program knows.
-func NewerSchema(database, program int64) error {
-	return fmt.Errorf("%w: its schema has version %d, and this program knows only version %d: run a newer version",
-		store.ErrNewerSchema, database, program)
+// expiredSQL counts the rows that pruneSQL and inTransaction remove. %s is a condition for the channel.
+var expiredSQL = map[store.RowKind]string{
+	store.PruneChat:       `SELECT count(*) FROM chat WHERE at < $1 AND %s`,
+	store.PruneUserCounts: `SELECT count(*) FROM user_counts WHERE at < $1 AND %s`,
+	store.PruneMedia:      `SELECT count(*) FROM media WHERE at < $1 AND %s`,
+	store.PruneOutbound: `SELECT count(*) FROM outbound
+WHERE (sent_at IS NOT NULL OR abandoned_at IS NOT NULL) AND coalesce(sent_at, abandoned_at) < $1 AND %s`,
+	store.PrunePeople: `SELECT count(*) FROM users u WHERE u.last_seen < $1 AND %s AND ` + isAbsent,
 }
 
-// Migrate brings the schema up to date with the files in the directory "migrations". Each migration is a transaction.
-// Only one process may do it at a time.
-func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, migrations fs.FS) error {
-	files, err := fs.Sub(migrations, "migrations")
+// Expired implements store.Store.
+func (s Store) Expired(ctx context.Context, rule store.PruneRule) (rows int64, err error) {
+	query, known := expiredSQL[rule.Kind]
+	if !known {
+		return 0, nil
+	}
+	channels := "channel_id IN " + strings.ReplaceAll(prunedChannels, "$3", "$2")
+	rows, _, err = selectOne(ctx, s.db, fmt.Sprintf(query, channels), []any{rule.Before.UnixMilli(), rule.ServedBy},
+		scanValue[int64])
 	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
+		return 0, fmt.Errorf("counting rows of %s that are not kept: %w", rule.Kind, err)
 	}
-	provider, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("preparing the migrations: %w", err)
-	}
-	current, known, err := provider.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the schema's version: %w", err)
-	}
-	if current > known {
-		return NewerSchema(current, known)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("%w: %w", store.ErrMigration, err)
-	}
-	return nil
-}
-
-// CheckVersion returns an error unless the schema of a database that must not be changed is up to date.
-func CheckVersion(schema Schema, migrations fs.FS) error {
-	known, err := NewestSchema(migrations)
-	switch {
-	case err != nil:
-		return err
-	case schema.Version > known:
-		return NewerSchema(schema.Version, known)
-	case schema.Version == 0:
-		return fmt.Errorf("it is empty: start the service once, which creates the tables of schema version %d", known)
-	case schema.Version < known:
-		return fmt.Errorf("its schema has version %d, this program needs %d: start the service once",
-			schema.Version, known)
-	}
-	return nil
-}
-
-// NewestSchema returns the version of the schema after all migrations: they are numbered from 1 without a gap.
-func NewestSchema(migrations fs.FS) (int64, error) {
-	files, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return 0, fmt.Errorf("reading the migrations: %w", err)
-	}
-	return int64(len(files)), nil
+	return rows, nil
 }
