@@ -22,7 +22,7 @@ func (p *Processes) startPostgres(ctx context.Context) error {
 		return err
 	}
 	// The server refuses to run as root, and its account may not be able to read the run's directory.
-	if p.postgresDir, err = os.MkdirTemp("/tmp", "rosey-chaos-pg-"); err != nil {
+	if p.postgresDir, err = os.MkdirTemp("", "rosey-chaos-pg-"); err != nil {
 		return fmt.Errorf("creating a directory for PostgreSQL: %w", err)
 	}
 	p.closers = append(p.closers, func() { _ = os.RemoveAll(p.postgresDir) })

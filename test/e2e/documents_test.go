@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -225,17 +226,36 @@ func (r *reader) run(t *testing.T, title, script string) {
 	command := exec.CommandContext(ctx, "bash", "-c", `set -Eeuo pipefail
 		trap 'echo "FAILED: line $LINENO: $BASH_COMMAND" >&2' ERR
 		source ./script`)
+	endWithGroup(command)
 	command.Dir, command.Stdin = r.folder, input
 	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(r.folder, "kubeconfig"),
 		"PATH="+bin+":"+rosey+":"+os.Getenv("PATH"), "TYPED="+input.Name(), "REPOSITORY="+absolute(t, "."))
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	begin := time.Now()
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	endGroup(command)
+	if err != nil {
 		seen, _ := tool(t, "kubectl", "", "--namespace", r.space, "get", "pods,roseybots", "--output", "wide")
 		t.Fatalf("%s: %v\n%s\n%s", title, err, out.Bytes(), seen)
 	}
 	t.Logf("%s: %s", title, time.Since(begin).Round(time.Second))
+}
+
+// endWithGroup gives a command a process group of its own, which ends with its context. What a page has in the background
+// keeps the command's output open: when the page fails or takes too long, the command would not end before that does.
+// Ctrl-C does not reach the group, so the command also ends with the tests.
+func endWithGroup(command *exec.Cmd) {
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command.WaitDelay = 5 * time.Second
+}
+
+// endGroup ends what a command of endWithGroup has left in the background.
+func endGroup(command *exec.Cmd) {
+	if command.Process != nil {
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // there may be nothing
+	}
 }
 
 // operatorTag returns the tag of the operator's image, which is that of the bots, too.

@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	defer func() { _ = os.RemoveAll(roseyPrograms) }()
 	where := os.Getenv("ROSEY_E2E")
 	if where == "" || where == "processes" {
 		return m.Run() // tests that need a cluster say why they skip

@@ -26,12 +26,15 @@ const (
 // programs returns the directory with kubectl and helm.
 var programs = sync.OnceValues(func() (string, error) { return localCluster("bin") })
 
+// roseyPrograms is the directory with rosey and kubectl's plugin, removed at the end; empty if no test needs them.
+var roseyPrograms string
+
 // roseyProgram returns the directory with rosey and kubectl's plugin, which documents use outside of the cluster.
-var roseyProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rosey-e2e-")
-	if err != nil {
+var roseyProgram = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "rosey-e2e-"); err != nil {
 		return "", err
 	}
+	roseyPrograms = dir
 	command := exec.Command("go", "build", "-o", dir, "./cmd/rosey", "./cmd/kubectl-rosey")
 	command.Dir = repository
 	if out, err := command.CombinedOutput(); err != nil {

@@ -3,6 +3,11 @@
 
 # While results is set, run_go_tests writes its events and counts there.
 results=$(mktemp -d)
+# A test that is killed, or ends with its time limit, leaves its temporary files: all of them are in this run's
+# directory, which goes with it. Servers that do not run as root have theirs there too.
+mkdir -m 1777 "$results/tmp"
+chmod 711 "$results"
+export TMPDIR=$results/tmp
 trap end_background EXIT
 
 failed=()
@@ -52,9 +57,13 @@ finish() {
   [ ! -e "$results/left_out.$1" ] || mapfile -t -O "${#left_out[@]}" left_out <"$results/left_out.$1"
 }
 
+# end_background ends the parts in the background, and waits for them: they could write while the directory is removed.
 end_background() {
-  local group
+  local group deadline=$((SECONDS + 30))
   for group in "${background[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+  for group in "${background[@]}"; do
+    while kill -0 -- "-$group" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
+  done
   rm -rf "$results"
 }
 

@@ -106,6 +106,9 @@ func (s *Server) Stop() {
 // URL returns the URL for clients. It stays the same while the server is stopped.
 func (s *Server) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.options.Port) }
 
+// MonitoringPort returns the port of the server's monitoring, which its options ask for.
+func (s *Server) MonitoringPort() int { return s.running.MonitorAddr().Port }
+
 // Connections returns the number of connections since the last start, refused ones included.
 func (s *Server) Connections() uint64 {
 	s.t.Helper()

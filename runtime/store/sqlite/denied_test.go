@@ -27,7 +27,7 @@ func TestAFileOfAnotherUserIsNamed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can act as another user")
 	}
-	dir, err := os.MkdirTemp("/tmp", "rosey-denied-") //nolint:usetesting // t.TempDir is for root alone
+	dir, err := os.MkdirTemp("", "rosey-denied-") //nolint:usetesting // t.TempDir is for root alone
 	if err != nil {
 		t.Fatal(err)
 	}

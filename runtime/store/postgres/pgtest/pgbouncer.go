@@ -32,7 +32,7 @@ func (s *Server) StartPooler(t testing.TB, connections int) Pooler {
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
 	}
-	dir, err := os.MkdirTemp("/tmp", "rosey-pgb-") //nolint:usetesting // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "rosey-pgb-") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

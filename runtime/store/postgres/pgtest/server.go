@@ -58,7 +58,7 @@ func Start(ctx context.Context, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("/tmp", "rosey-pg-") // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "rosey-pg-") // that of t.TempDir is too long for a socket
 	if err != nil {
 		return nil, fmt.Errorf("creating the server's directory: %w", err)
 	}
