@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
 // AssetsVariable is the environment variable with the directory of etcd, kube-apiserver, kubectl and helm.
@@ -76,40 +75,45 @@ type Server struct {
 	// Operator is the configuration of a client with the permissions of the chart's ServiceAccount.
 	Operator *rest.Config
 
-	environment *envtest.Environment
+	servers servers
 }
 
 // Start starts the API server and installs the chart. The arguments are additional arguments of `helm template`.
 func Start(ctx context.Context, scheme *runtime.Scheme, arguments ...string) (*Server, error) {
-	environment := &envtest.Environment{}
-	// With this plugin, blockOwnerDeletion requires a permission, as in some distributions.
-	environment.ControlPlane.GetAPIServer().Configure().
-		Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement").
-		// The default range has 254 addresses, and Services are not deleted, because there is no garbage collector.
-		Set("service-cluster-ip-range", "10.0.0.0/16")
-	admin, err := environment.Start()
+	server, err := StartEmpty()
 	if err != nil {
-		return nil, fmt.Errorf("starting the API server: %w", errors.Join(err, environment.Stop()))
+		return nil, err
 	}
-	admin.QPS = -1 // tests poll
-	server := &Server{Admin: admin, Operator: impersonate(admin), environment: environment}
 	if err := server.install(ctx, scheme, arguments); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
 	return server, nil
 }
 
-// Stop stops the API server and etcd.
-func (s *Server) Stop() error {
-	if err := s.environment.Stop(); err != nil {
-		return fmt.Errorf("stopping the API server: %w", err)
+// StartEmpty is Start without the chart.
+func StartEmpty() (*Server, error) {
+	server := &Server{}
+	environment := &server.servers.Environment
+	// With this plugin, blockOwnerDeletion requires a permission, as in some distributions.
+	environment.ControlPlane.GetAPIServer().Configure().
+		Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement").
+		// The default range has 254 addresses, and Services are not deleted, because there is no garbage collector.
+		Set("service-cluster-ip-range", "10.0.0.0/16")
+	admin, err := server.servers.start()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	admin.QPS = -1 // tests poll
+	server.Admin, server.Operator = admin, impersonate(admin)
+	return server, nil
 }
+
+// Stop stops the API server and etcd.
+func (s *Server) Stop() error { return s.servers.stop() }
 
 // AdminKubeconfig writes a kubeconfig with all permissions.
 func (s *Server) AdminKubeconfig(path string) error {
-	if err := os.WriteFile(path, s.environment.KubeConfig, 0o600); err != nil {
+	if err := os.WriteFile(path, s.servers.KubeConfig, 0o600); err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
 	return nil
@@ -117,7 +121,7 @@ func (s *Server) AdminKubeconfig(path string) error {
 
 // OperatorKubeconfig writes a kubeconfig with the permissions of the chart's ServiceAccount.
 func (s *Server) OperatorKubeconfig(path string) error {
-	config, err := clientcmd.Load(s.environment.KubeConfig)
+	config, err := clientcmd.Load(s.servers.KubeConfig)
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig: %w", err)
 	}

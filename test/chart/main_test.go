@@ -11,7 +11,6 @@ import (
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/test/apiservertest"
@@ -38,18 +37,16 @@ func TestMain(m *testing.M) {
 }
 
 func runWithServer(m *testing.M) (code int, err error) {
-	environment := &envtest.Environment{}
-	config, err := environment.Start()
-	defer func() { err = errors.Join(err, environment.Stop()) }()
+	started, err := apiservertest.StartEmpty()
 	if err != nil {
 		return 0, err
 	}
+	defer func() { err = errors.Join(err, started.Stop()) }()
 	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return 0, err
 	}
-	config.QPS = -1
-	admin, err := client.New(config, client.Options{Scheme: scheme})
+	admin, err := client.New(started.Admin, client.Options{Scheme: scheme})
 	if err != nil {
 		return 0, err
 	}
