@@ -76,7 +76,7 @@ func change[T client.Object](t *testing.T, object T, edit func()) {
 // eventually waits until a check passes. If it does not in time, the test fails with the last error.
 func eventually(t *testing.T, what string, check func(ctx context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // far longer than on an idle machine
 	defer cancel()
 	last := errors.New("never checked")
 	for {

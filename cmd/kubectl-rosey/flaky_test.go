@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,12 +10,13 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"rosey.dev/rosey/test/logtest"
 )
 
 // inFront starts a server that passes requests on to the API server as somebody with all rights, and returns a
@@ -55,31 +55,13 @@ current-context: c
 }
 
 // callThrough runs the plugin with a kubeconfig until it ends or ctx does.
-func callThrough(ctx context.Context, kubeconfig string, arguments ...string) (code int, stdout, stderr *shared) {
-	stdout, stderr = &shared{}, &shared{}
+func callThrough(
+	ctx context.Context, kubeconfig string, arguments ...string,
+) (code int, stdout, stderr *logtest.Buffer) {
+	stdout, stderr = &logtest.Buffer{}, &logtest.Buffer{}
 	code = run(ctx, append([]string{"--kubeconfig", kubeconfig}, arguments...),
 		streams{in: strings.NewReader(""), out: stdout, err: stderr})
 	return code, stdout, stderr
-}
-
-// shared is a text that is read while it is written.
-type shared struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (s *shared) Write(text []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(text)
-}
-
-// String implements fmt.Stringer.
-func (s *shared) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // answer answers with an object in JSON.

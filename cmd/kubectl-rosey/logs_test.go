@@ -15,6 +15,7 @@ import (
 
 	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/logtest"
 )
 
 // createLoggedPod creates a pod whose containers run.
@@ -80,7 +81,7 @@ func TestFollowedLogsGoOnAfterTheyWereCutOff(t *testing.T) {
 		return true
 	})
 	app := newApp(streams{})
-	out, problems := &shared{}, &shared{}
+	out, problems := &logtest.Buffer{}, &logtest.Buffer{}
 	app.out, app.err = out, problems
 	app.flags.KubeConfig = &path
 	cluster, err := app.connect()

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 
 	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/test/logtest"
 )
 
 // silentCluster returns a cluster whose API server accepts connections and says nothing, and what gets each of them.
@@ -148,7 +149,7 @@ func TestAQuestionEndsWithTheFirstInterrupt(t *testing.T) {
 	defer stop()
 	in, typed := io.Pipe()
 	defer func() { _ = typed.Close() }()
-	stdout, stderr := &shared{}, &shared{}
+	stdout, stderr := &logtest.Buffer{}, &logtest.Buffer{}
 	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, []string{"dead", "drop", "movienight", "--all"}, streams{in: in, out: stdout, err: stderr})

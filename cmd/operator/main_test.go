@@ -28,6 +28,8 @@ import (
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/apiservertest"
+	"rosey.dev/rosey/test/logtest"
+	"rosey.dev/rosey/test/porttest"
 )
 
 func TestInvalidArgumentsAreReportedInOneLine(t *testing.T) {
@@ -197,8 +199,8 @@ func TestRun(t *testing.T) {
 		})
 	}
 	receiver, release := startReceiver(t)
-	log := &logBuffer{}
-	health, metrics := freeAddress(t), freeAddress(t)
+	log := &logtest.Buffer{}
+	health, metrics := porttest.FreeAddress(t), porttest.FreeAddress(t)
 	lease := holdLease(t, admin)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -329,16 +331,6 @@ func leader(t *testing.T, admin client.Client) string {
 	return ptr.Deref(lease.Spec.HolderIdentity, "")
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
 func responds(ctx context.Context, url string) error { return serves(ctx, url, "") }
 
 // serves returns an error unless a page contains a text.
@@ -364,7 +356,7 @@ func serves(ctx context.Context, url, want string) error {
 
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		err := check(ctx)

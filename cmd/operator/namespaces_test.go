@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,25 +17,9 @@ import (
 
 	"rosey.dev/rosey/api/v1alpha1"
 	"rosey.dev/rosey/test/apiservertest"
+	"rosey.dev/rosey/test/logtest"
+	"rosey.dev/rosey/test/porttest"
 )
-
-// logBuffer is a log that is read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(text []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(text)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // permit creates a namespace with a RoseyBot, and the operator's permissions there as the chart does.
 func permit(t *testing.T, admin client.Client, namespace string) {
@@ -72,7 +54,7 @@ func TestNamespacesThatCannotBeManaged(t *testing.T) {
 		t.Skip(reason)
 	}
 	admin := startServer(t, "--set", "watchNamespaces={"+apiservertest.Namespace+"}")
-	health := freeAddress(t)
+	health := porttest.FreeAddress(t)
 	parsed, err := parseFlags([]string{
 		"--runtime-image=rosey:v1", "--watch-namespaces=first,second", "--leader-elect",
 		"--namespace=" + apiservertest.Namespace, "--health-probe-bind-address=" + health, "--metrics-bind-address=0",
@@ -85,7 +67,7 @@ func TestNamespacesThatCannotBeManaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- operate(ctx, kubernetes, parsed, slog.New(slog.NewJSONHandler(log, nil))) }()

@@ -54,7 +54,7 @@ func TestDatabaseServiceFromStartToEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 5*time.Second); err != nil {
+	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), waitTimeout); err != nil {
 		t.Fatal(err)
 	}
 	if _, body := p.get(status.MetricsPath); !strings.Contains(body,
@@ -135,7 +135,7 @@ func TestKilledServiceLosesNothing(t *testing.T) {
 			p = start(t, "db", "--config", file)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if err := pub.Flush(ctx); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -203,7 +202,7 @@ func (r *issuedRig) callJavaScript(dir string, plugin bus.PluginSubjects, bot *n
 		r.Fatal(err)
 	}
 	node := r.startJavaScript(dir, plugin)
-	if hello, err := heard.NextMsg(10 * time.Second); err != nil || hello.Subject != plugin.Hello() {
+	if hello, err := heard.NextMsg(waitTimeout); err != nil || hello.Subject != plugin.Hello() {
 		r.Fatalf("no hello: %v, %v", hello, err)
 	}
 	r.discoverJavaScript(plugin, bot)
@@ -221,7 +220,7 @@ func (r *issuedRig) callJavaScript(dir string, plugin bus.PluginSubjects, bot *n
 		if err != nil {
 			r.Fatal(err)
 		}
-		reply, err := bot.Request(plugin.Call("js"), call, 10*time.Second)
+		reply, err := bot.Request(plugin.Call("js"), call, waitTimeout)
 		if err != nil {
 			r.Fatalf("%+v: %v", test, err)
 		}
@@ -239,7 +238,7 @@ func (r *issuedRig) callJavaScript(dir string, plugin bus.PluginSubjects, bot *n
 	if err := node.Process.Signal(syscall.SIGTERM); err != nil {
 		r.Fatal(err)
 	}
-	if bye, err := heard.NextMsg(10 * time.Second); err != nil || bye.Subject != plugin.Bye() {
+	if bye, err := heard.NextMsg(waitTimeout); err != nil || bye.Subject != plugin.Bye() {
 		r.Errorf("no bye: %v, %v", bye, err)
 	}
 }
@@ -248,7 +247,7 @@ func (r *issuedRig) callJavaScript(dir string, plugin bus.PluginSubjects, bot *n
 func (r *issuedRig) discoverJavaScript(plugin bus.PluginSubjects, bot *nats.Conn) {
 	r.Helper()
 	for _, verb := range []string{"PING", "INFO"} {
-		reply, err := bot.Request("$SRV."+verb+"."+plugin.ServiceName(), nil, 10*time.Second)
+		reply, err := bot.Request("$SRV."+verb+"."+plugin.ServiceName(), nil, waitTimeout)
 		if err != nil {
 			r.Fatalf("%s: %v", verb, err)
 		}

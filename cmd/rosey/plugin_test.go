@@ -35,7 +35,7 @@ func callPlugin(t *testing.T, server *natstest.Server, plugin, command, args str
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := server.Client().Request(own.Call(command), body, 10*time.Second)
+	reply, err := server.Client().Request(own.Call(command), body, waitTimeout)
 	if err != nil {
 		return err.Error()
 	}
@@ -155,7 +155,7 @@ func TestABuiltinPluginInRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	answer, err := room.WaitFor(ctx, said.Seq, func(e simulator.Entry) bool {
 		return e.Kind == simulator.KindChat && e.User == "Rosey"
@@ -208,7 +208,7 @@ func TestThePlaylistPluginInRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 		defer cancel()
 		answer, err := room.WaitFor(ctx, said.Seq, func(e simulator.Entry) bool {
 			return e.Kind == simulator.KindChat && e.User == "Rosey"

@@ -180,7 +180,7 @@ func (c *pythonClient) awaitReply(subject, body, want string) {
 		}
 	}()
 	natstest.Eventually(c.T, "the reply of "+subject, func() bool {
-		reply, err := c.conn.Request("rosey.db."+subject, []byte(body), 10*time.Second)
+		reply, err := c.conn.Request("rosey.db."+subject, []byte(body), waitTimeout)
 		if err != nil {
 			c.Fatalf("%s: %v", subject, err)
 		}
@@ -227,7 +227,7 @@ func (c *pythonClient) masked(field string, value any) any {
 
 func (c *pythonClient) checkNotServed(subject string) {
 	c.Helper()
-	_, err := c.conn.Request("rosey.db."+subject, []byte(`{}`), 10*time.Second)
+	_, err := c.conn.Request("rosey.db."+subject, []byte(`{}`), waitTimeout)
 	if !errors.Is(err, nats.ErrNoResponders) {
 		c.Errorf("%s: %v, want no responders", subject, err)
 	}

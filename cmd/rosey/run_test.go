@@ -429,7 +429,7 @@ func checkPluginUser(t *testing.T, url, dir string) (password string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	reply, err := conn.Request("rosey.db.kv.movienight.weather.add", []byte(`{"key":"n","by":1}`), 5*time.Second)
+	reply, err := conn.Request("rosey.db.kv.movienight.weather.add", []byte(`{"key":"n","by":1}`), waitTimeout)
 	if err != nil || !strings.Contains(string(reply.Data), `"success":true`) {
 		t.Errorf("its own keys: %v, %v", reply, err)
 	}

@@ -34,10 +34,10 @@ func TestConfiguredRetention(t *testing.T) {
 		}
 	}
 	// The reply comes after the events are stored, so the maintenance finds both rows.
-	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), 5*time.Second); err != nil {
+	if _, err := client.Request("rosey.db.messages.outbound.get", []byte(`{"limit":0}`), waitTimeout); err != nil {
 		t.Fatal(err)
 	}
-	response, err := client.Request("rosey.db.maintenance.run", []byte(`{}`), 5*time.Second)
+	response, err := client.Request("rosey.db.maintenance.run", []byte(`{}`), waitTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}

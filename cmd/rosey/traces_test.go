@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	traces "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -89,7 +88,7 @@ func TestTraces(t *testing.T) {
 	awaitBranch := func(trace, parent string, want ...tracedSpan) (found []otlptest.Span) {
 		t.Helper()
 		var all []otlptest.Span
-		natstest.Within(t, 20*time.Second, "the spans"+fmt.Sprint(want), func() bool {
+		natstest.Within(t, waitTimeout, "the spans"+fmt.Sprint(want), func() bool {
 			all = append(grpc.Spans(), http.Spans()...)
 			found = branch(all, trace, parent, want)
 			return found != nil || t.Failed()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,34 +11,16 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
+	"rosey.dev/rosey/test/logtest"
 )
 
-const waitLimit = 10 * time.Second
-
-// logs collects the program's output and can be read while it runs.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+const waitLimit = 30 * time.Second
 
 var listening = regexp.MustCompile(`msg=listening url=(http://\S+)`)
 
@@ -76,7 +57,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var out logs
+	var out logtest.Buffer
 	ended := make(chan error, 1)
 	go func() {
 		ended <- run(ctx, []string{
@@ -182,7 +163,7 @@ func TestBadCommandLines(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var out logs
+			var out logtest.Buffer
 			err := run(t.Context(), test.args, &out)
 			if err == nil || !strings.Contains(err.Error(), test.message) {
 				t.Errorf("got error %v, expected %s", err, test.message)

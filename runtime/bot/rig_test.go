@@ -1,7 +1,6 @@
 package bot
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,6 +25,7 @@ import (
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/cable"
+	"rosey.dev/rosey/test/logtest"
 )
 
 const (
@@ -374,23 +374,10 @@ func (s *service) polls() int {
 	return s.requests
 }
 
-// logBuffer holds the bot's log.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+// logBuffer has the bot's log.
+type logBuffer struct{ logtest.Buffer }
 
-func (l *logBuffer) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *logBuffer) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
+func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
 
 func (l *logBuffer) checkForPasswords(t *testing.T) {
 	t.Helper()
@@ -400,7 +387,7 @@ func (l *logBuffer) checkForPasswords(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Log(l.text.String())
+		t.Log(l.String())
 	}
 }
 

@@ -1,7 +1,6 @@
 package bus_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -20,6 +19,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/logtest"
 )
 
 func connect(t *testing.T, url string) *bus.Conn {
@@ -162,7 +162,7 @@ func TestRefusedCredentialsAreNamedAndNeverShown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log syncBuffer
+			var log logtest.Buffer
 			nats := natstest.Start(t)
 			conn := start(t, nats, func() *bus.Conn {
 				conn, err := bus.Connect(t.Context(), bus.Options{
@@ -265,24 +265,6 @@ func TestCloseEndsTheConnection(t *testing.T) {
 	}
 }
 
-// syncBuffer is a bytes.Buffer for concurrent use.
-type syncBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
-
 // blockingLog is a slog.Handler that takes no more lines from a moment on, like a full pipe.
 type blockingLog struct {
 	slog.Handler
@@ -305,7 +287,8 @@ func TestASlowLogBlocksNobody(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	log := &blockingLog{
-		Handler: slog.NewTextHandler(&syncBuffer{}, nil), blocked: make(chan struct{}, 1000), release: make(chan struct{}),
+		Handler: slog.NewTextHandler(&logtest.Buffer{}, nil),
+		blocked: make(chan struct{}, 1000), release: make(chan struct{}),
 	}
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: server.URL(), Log: slog.New(log)})
 	must(t, err)

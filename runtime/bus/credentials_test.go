@@ -22,6 +22,7 @@ import (
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/publisher"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/logtest"
 )
 
 // secret is a directory like a mounted Secret: its files are links through ..data, which the kubelet replaces
@@ -148,7 +149,7 @@ func TestEveryLoginMethod(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log syncBuffer
+			var log logtest.Buffer
 			nats := natstest.Start(t, method.serve)
 			login := newSecret(t, nil)
 			conn, err := bus.Connect(t.Context(), bus.Options{

@@ -12,6 +12,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/logtest"
 )
 
 // secretURLs are URLs with secrets, all of which contain hush or 4711. The value is the host that may be shown.
@@ -46,7 +47,7 @@ func TestSecretsInURLsAreNotShown(t *testing.T) {
 	for url, host := range secretURLs {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			var log syncBuffer
+			var log logtest.Buffer
 			registry := prometheus.NewPedanticRegistry()
 			conn, err := bus.Connect(t.Context(), bus.Options{
 				URL: url, Name: "rosey", Registerer: registry,

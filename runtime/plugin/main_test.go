@@ -9,31 +9,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/plugin"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/logtest"
 )
-
-// syncBuffer is a log that a test reads while others write it.
-type syncBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(data []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(data)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 var httpAddress = regexp.MustCompile(`"http":"(127\.0\.0\.1:\d+)"`)
 
@@ -47,7 +29,7 @@ func TestAProgramThatIsAPlugin(t *testing.T) {
 	dir, settings := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(dir, "username"), "plugin")
 	write(t, filepath.Join(dir, "password"), "wrong")
-	var log syncBuffer
+	var log logtest.Buffer
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {

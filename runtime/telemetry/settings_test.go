@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rosey.dev/rosey/runtime/telemetry"
+	"rosey.dev/rosey/test/logtest"
 )
 
 func TestInvalidSettingsAreNamed(t *testing.T) {
@@ -89,7 +90,7 @@ func TestInvalidSettingsAreNamed(t *testing.T) {
 			for variable, value := range test.env {
 				t.Setenv(variable, value)
 			}
-			var output log
+			var output logtest.Buffer
 			provider, err := telemetry.Setup(telemetry.Options{
 				Settings: test.settings, Log: slog.New(slog.NewTextHandler(&output, nil)), Registerer: prometheus.NewRegistry(),
 			})

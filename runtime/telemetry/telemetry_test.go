@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,32 +17,15 @@ import (
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/telemetry"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
+	"rosey.dev/rosey/test/logtest"
 )
-
-// log is a log that a test reads while it is written.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *log) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(line)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 // tracing is the tracing of a test.
 type tracing struct {
 	*telemetry.Provider
 
 	registry *prometheus.Registry
-	log      *log
+	log      *logtest.Buffer
 }
 
 // setUp turns tracing on for a test, with short pauses between exports.
@@ -56,7 +38,7 @@ func setUp(t *testing.T, settings telemetry.Settings) tracing {
 // setUpAsIs turns tracing on for a test, with the pauses of the environment.
 func setUpAsIs(t *testing.T, settings telemetry.Settings) tracing {
 	t.Helper()
-	got := tracing{registry: prometheus.NewRegistry(), log: &log{}}
+	got := tracing{registry: prometheus.NewRegistry(), log: &logtest.Buffer{}}
 	provider, err := telemetry.Setup(telemetry.Options{
 		Settings: settings, Service: "test", Log: slog.New(slog.NewTextHandler(got.log, nil)), Registerer: got.registry,
 	})

@@ -21,7 +21,7 @@ const processLimit = 2 * time.Minute
 type servers struct {
 	envtest.Environment
 
-	// scripts is the directory of those that start the programs. Empty: where no program can be told to end with its parent.
+	// scripts is the directory of those that start the programs. Empty: the programs do not end with this process.
 	scripts string
 	stopped chan struct{}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/store"
+	"rosey.dev/rosey/test/porttest"
 )
 
 // pageToken is the token of alice, who reads the pages.
@@ -118,10 +118,12 @@ func (b *bench) startPages(ctx context.Context, s *pageSite) (err error) {
 	if err != nil {
 		return fmt.Errorf("writing a token: %w", err)
 	}
-	address, err := freeAddress(ctx)
+	port, release, err := porttest.Reserve()
 	if err != nil {
-		return err
+		return fmt.Errorf("finding a port for the pages: %w", err)
 	}
+	s.ends = append(s.ends, func() error { release(); return nil })
+	address := porttest.Address(port)
 	s.url = "http://" + address
 	s.process, err = b.start(ctx, "web", "--nats", s.world.nats.ClientURL(), "--server", s.world.site.URL,
 		"--channel", channelName, "--http", "127.0.0.1:0", "--web-listen", address, "--web-public",
@@ -146,16 +148,6 @@ func (b *bench) startPages(ctx context.Context, s *pageSite) (err error) {
 		}
 		return state.Live, nil
 	})
-}
-
-// freeAddress returns a loopback address on which nothing listens.
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String(), nil
 }
 
 // get requests a path with the token, and returns the body and how many milliseconds that took.

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rosey.dev/rosey/test/porttest"
 )
 
 // TestWhatIsAwayComesBack ends what is behind open pages, one after another, and starts it again.
@@ -97,7 +99,7 @@ func TestANewProcessTakesNothingFromAnOpenPage(t *testing.T) {
 	web.end()
 	p.shows("the page has lost its connection")
 	// The new process is not ready without NATS, and says so.
-	start(t, "rosey", "web", "--channel", channel, "--server", s.cytube, "--nats", s.natsURL, "--http", freeAddress(t),
+	start(t, "rosey", "web", "--channel", channel, "--server", s.cytube, "--nats", s.natsURL, "--http", porttest.FreeAddress(t),
 		"--web-listen", web.address, "--web-tokens-dir", s.tokens, "--web-public")
 	p.waits("the word of the new process", `!document.querySelector("#state").innerText.includes("lost its connection") &&
 		document.querySelector("#state").innerText.includes("Not live since")`)

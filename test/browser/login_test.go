@@ -2,10 +2,14 @@ package browser
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+
+	"rosey.dev/rosey/test/porttest"
 )
 
 // TestTokensEndLogins takes tokens away and replaces them while somebody is logged in.
@@ -58,7 +62,7 @@ func TestLoginsWithoutTLS(t *testing.T) {
 	t.Parallel()
 	host := ownAddress(t)
 	s := newParts(t)
-	web := s.startWebAt(freeAddressOf(t, host))
+	web := s.startWebAt(net.JoinHostPort(host, strconv.Itoa(porttest.Free(t))))
 	p := newPage(t)
 	p.open(web.url + "/")
 	p.shows("whoever is on the way can read your token")

@@ -16,6 +16,7 @@ import (
 
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
+	"rosey.dev/rosey/test/porttest"
 )
 
 // The tokens of the people who may log in. Bob may send commands.
@@ -64,7 +65,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := newChannel(t)
-	s.natsURL, s.run = "nats://"+freeAddress(t), "http://"+freeAddress(t)
+	s.natsURL, s.run = "nats://"+porttest.FreeAddress(t), "http://"+porttest.FreeAddress(t)
 	s.startRosey()
 	return s
 }
@@ -83,7 +84,7 @@ func newParts(t *testing.T) *site {
 func newChannel(t *testing.T) *site {
 	t.Helper()
 	dir := t.TempDir()
-	s := &site{t: t, cytube: "http://" + freeAddress(t), data: filepath.Join(dir, "data"),
+	s := &site{t: t, cytube: "http://" + porttest.FreeAddress(t), data: filepath.Join(dir, "data"),
 		tokens: filepath.Join(dir, "tokens"), password: filepath.Join(dir, "password"),
 		plugins: filepath.Join(dir, "plugins.yaml")}
 	s.write(s.password, "secret")
@@ -133,7 +134,7 @@ func (s *site) startRosey() {
 // startPart starts a program that is connected to NATS, and waits until it is ready.
 func (s *site) startPart(name string, arguments ...string) *process {
 	s.t.Helper()
-	health := freeAddress(s.t)
+	health := porttest.FreeAddress(s.t)
 	arguments = append([]string{name, "--channel", channel, "--server", s.cytube, "--nats", s.natsURL, "--http", health},
 		arguments...)
 	p := start(s.t, "rosey", arguments...)
@@ -159,7 +160,7 @@ type webProcess struct {
 // startWeb starts `rosey web`, with the given arguments, at an address of this machine.
 func (s *site) startWeb(arguments ...string) *webProcess {
 	s.t.Helper()
-	return s.startWebAt(freeAddress(s.t), arguments...)
+	return s.startWebAt(porttest.FreeAddress(s.t), arguments...)
 }
 
 func (s *site) startWebAt(address string, arguments ...string) *webProcess {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/test/porttest"
 )
 
 // watch is a Prometheus with the rules of the chart and shorter times.
@@ -37,10 +38,7 @@ func startWatch(t *testing.T, world *Processes) *watch {
 	for _, m := range append(slices.Clone(world.dbs), world.bots...) {
 		jobs += fmt.Sprintf("  - {targets: ['%s'], labels: {namespace: films, name: rosey, pod: %s}}\n", m.http, m.name)
 	}
-	port, err := freePort(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := strconv.Itoa(porttest.Free(t))
 	program, arguments := prometheus(t, t.TempDir(), rules, jobs, port)
 	run(t, exec.CommandContext(t.Context(), program, arguments...))
 	// The operator does not run here: its alerts and those about conditions are left out.

@@ -47,10 +47,10 @@ func (p *Processes) startCollector(ctx context.Context) (err error) {
 	if p.setup.Collector == nil {
 		return nil
 	}
-	if p.otlpHTTP, err = freePort(ctx); err != nil {
+	if p.otlpHTTP, err = p.freePort(); err != nil {
 		return err
 	}
-	if p.otlpGRPC, err = freePort(ctx); err != nil {
+	if p.otlpGRPC, err = p.freePort(); err != nil {
 		return err
 	}
 	own := fmt.Sprintf(ownKeys, p.otlpHTTP, p.otlpGRPC)

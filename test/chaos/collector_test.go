@@ -17,6 +17,7 @@ import (
 	"rosey.dev/rosey/hack/waterfall/otlpfile"
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
+	"rosey.dev/rosey/test/porttest"
 )
 
 const repository = "../.."
@@ -182,11 +183,7 @@ func keepTraces(t *testing.T, world *Processes, trace string) {
 func TestCollectorInFiveMinutes(t *testing.T) {
 	steps := readDocument(t)
 	world := Start(t, Setup{Collector: newCollector(t, steps)})
-	port, err := freePort(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := "127.0.0.1:" + port
+	address := porttest.FreeAddress(t)
 	startDocumented(t, steps.run, world, address)
 	bot := &member{child: &child{name: "rosey run"}, http: address}
 	eventually(t, "the bot is ready", bot.ready)

@@ -38,7 +38,7 @@ func (p *Processes) startPostgres(ctx context.Context) error {
 	if output, err := initialize.CombinedOutput(); err != nil {
 		return fmt.Errorf("initializing PostgreSQL: %w: %s", err, output)
 	}
-	if p.postgresPort, err = freePort(ctx); err != nil {
+	if p.postgresPort, err = p.freePort(); err != nil {
 		return err
 	}
 	p.postgres = startChild(ctx, p.dir, &child{

@@ -12,12 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"rosey.dev/rosey/hack/cytube/simulator"
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/test/porttest"
 )
 
 const (
@@ -102,7 +104,7 @@ func StartProcesses(ctx context.Context, setup Setup, programs Programs, dir str
 	if err != nil {
 		return nil, err
 	}
-	if p.natsPort, err = freePort(ctx); err != nil {
+	if p.natsPort, err = p.freePort(); err != nil {
 		return nil, err
 	}
 	if err := p.startNATS(ctx); err != nil {
@@ -179,7 +181,7 @@ func (p *Processes) startNATS(ctx context.Context) error {
 
 // newMember starts a bot, or a database service if site is empty.
 func (p *Processes) newMember(ctx context.Context, name, site string, number int) (*member, error) {
-	port, err := freePort(ctx)
+	port, err := p.freePort()
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +221,16 @@ func (p *Processes) newMember(ctx context.Context, name, site string, number int
 	m.child = startChild(ctx, p.dir, &child{name: name, program: line[0], args: line[1:], env: env})
 	p.closers = append(p.closers, m.stop)
 	return m, nil
+}
+
+// freePort returns a port on loopback, which is released at the end.
+func (p *Processes) freePort() (string, error) {
+	port, release, err := porttest.Reserve()
+	if err != nil {
+		return "", fmt.Errorf("finding a port: %w", err)
+	}
+	p.closers = append(p.closers, release)
+	return strconv.Itoa(port), nil
 }
 
 func (p *Processes) newProxy(ctx context.Context, target, from string) (*proxy, error) {
@@ -336,17 +348,4 @@ func show(ctx context.Context, rosey, config string) (stored Stored, err error) 
 		return stored, fmt.Errorf("decoding the database's rows: %w", err)
 	}
 	return stored, nil
-}
-
-func freePort(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	return port, nil
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rosey.dev/rosey/test/porttest"
 )
 
 // notifications are the alerts that a receiver was notified of, by receiver, and how often it was for each group.
@@ -181,7 +183,7 @@ func startAlertmanager(t *testing.T, program, notify string) (address string) {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address = freeAddress(t)
+	address = porttest.FreeAddress(t)
 	server := exec.CommandContext(t.Context(), program, "--config.file="+path,
 		"--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=")
 	run(t, server)

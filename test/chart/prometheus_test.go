@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rosey.dev/rosey/runtime/backoff"
+	"rosey.dev/rosey/test/porttest"
 )
 
 const (
@@ -205,7 +205,7 @@ scrape_configs:
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := porttest.FreeAddress(t)
 	server := exec.CommandContext(t.Context(), program, "--config.file="+path, "--log.level=warn",
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	run(t, server)
@@ -227,16 +227,6 @@ func run(t *testing.T, server *exec.Cmd) {
 			t.Logf("log of %s:\n%s", filepath.Base(server.Path), log.String())
 		}
 	})
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // waitFor waits until condition returns nil.

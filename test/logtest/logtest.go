@@ -1,5 +1,5 @@
-// Package output collects, for tests, what a program or a logger writes.
-package output
+// Package logtest collects what a program or a logger writes, for tests.
+package logtest
 
 import (
 	"bytes"

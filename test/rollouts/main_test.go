@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/controllers/manifests"
 	"rosey.dev/rosey/test/apiservertest"
+	"rosey.dev/rosey/test/porttest"
 )
 
 const operatorImage = "rosey.example/rosey:operator"
@@ -50,10 +50,11 @@ func runWithCluster(ctx context.Context, m *testing.M, server *apiservertest.Ser
 	if err != nil {
 		return 0, err
 	}
-	port, err := freePort()
+	port, release, err := porttest.Reserve() // the simulated pods listen on it, each at an address of its own
 	if err != nil {
 		return 0, err
 	}
+	defer release()
 	stopControllers, err := startControllers(server)
 	if err != nil {
 		return 0, err
@@ -110,15 +111,4 @@ func startControllers(server *apiservertest.Server) (stop func(), err error) {
 		_ = process.Wait() // it was interrupted
 		_ = os.RemoveAll(directory)
 	}, nil
-}
-
-// freePort returns a port on which the simulated pods can listen, each at an address of its own.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = listener.Close() }()
-	address, _ := listener.Addr().(*net.TCPAddr)
-	return address.Port, nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"rosey.dev/rosey/test/porttest"
 )
 
 // Cluster is a JetStream cluster: servers that replicate streams.
@@ -20,7 +22,7 @@ func StartCluster(t testing.TB, size int) Cluster {
 	var routes []*url.URL
 	var ports []int
 	for range size {
-		port := freePort(t)
+		port := porttest.Free(t)
 		ports = append(ports, port)
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 	}

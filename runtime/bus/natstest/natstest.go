@@ -4,14 +4,14 @@ package natstest
 import (
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/test/porttest"
 )
 
 // Server is a NATS server on loopback that can be stopped and started again on the same port.
@@ -25,36 +25,11 @@ type Server struct {
 func Start(t testing.TB, configure ...func(*server.Options)) *Server {
 	t.Helper()
 	s := &Server{t: t, options: server.Options{
-		Host: "127.0.0.1", Port: freePort(t), NoLog: true, NoSigs: true,
+		Host: "127.0.0.1", Port: porttest.Free(t), NoLog: true, NoSigs: true,
 	}}
 	s.Restart(configure...)
 	t.Cleanup(s.Stop)
 	return s
-}
-
-// freePort returns a port below those that Linux gives to outgoing connections, one of which could take it while the
-// server is stopped. The servers of other tests, in other processes too, cannot take it either: whoever wants a port
-// has the UDP port of the same number until its test ends.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.N(10_000)
-		address := fmt.Sprintf("127.0.0.1:%d", port)
-		reserved, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", address)
-		if err != nil {
-			continue
-		}
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
-		if err != nil {
-			_ = reserved.Close()
-			continue
-		}
-		_ = listener.Close()
-		t.Cleanup(func() { _ = reserved.Close() })
-		return port
-	}
-	t.Fatal("no free port for a NATS server")
-	return 0
 }
 
 // JetStream returns an option that enables JetStream. The streams survive restarts of the server.

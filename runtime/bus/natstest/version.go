@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"rosey.dev/rosey/test/porttest"
 )
 
 // StartVersion starts a server of another version than that of this module, as a process of its own, with JetStream if
@@ -17,7 +19,7 @@ import (
 func StartVersion(t testing.TB, version, configuration string) (url string) {
 	t.Helper()
 	program := buildVersion(t, version)
-	port := freePort(t)
+	port := porttest.Free(t)
 	file := filepath.Join(t.TempDir(), "nats.conf")
 	text := fmt.Sprintf("listen: 127.0.0.1:%d\n%s\n", port, configuration)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

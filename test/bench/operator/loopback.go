@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 
 	"rosey.dev/rosey/controllers"
 	"rosey.dev/rosey/test/apiservertest"
+	"rosey.dev/rosey/test/porttest"
 )
 
 // loopback is an API server without kubelets, and the program of the operator, which sends its requests through a proxy
@@ -36,6 +36,7 @@ type loopback struct {
 	samplesHeap bool
 	log         bytes.Buffer
 	dir         string
+	releases    []func() // of the ports
 }
 
 // startLoopback builds and starts everything, and returns when the operator reconciles RoseyBots. The caller must close
@@ -119,10 +120,11 @@ func (l *loopback) startOperator(ctx context.Context) error {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
 	for _, address := range []*string{&l.metrics, &l.profiles} {
-		var err error
-		if *address, err = freeAddress(ctx); err != nil {
-			return err
+		port, release, err := porttest.Reserve()
+		if err != nil {
+			return fmt.Errorf("finding a port for the operator: %w", err)
 		}
+		*address, l.releases = porttest.Address(port), append(l.releases, release)
 	}
 	// All RoseyBots use one CyTube server.
 	//nolint:gosec // the operator
@@ -174,6 +176,9 @@ func (l *loopback) close() (err error) {
 	if l.api != nil {
 		err = errors.Join(err, l.api.Stop())
 	}
+	for _, release := range l.releases {
+		release()
+	}
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
 
@@ -205,12 +210,4 @@ func ask(ctx context.Context, method, url string) ([]byte, error) {
 		return nil, fmt.Errorf("asking the operator for %s: %w", url, err)
 	}
 	return body, nil
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	return listener.Addr().String(), errors.Join(listener.Close())
 }
