@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
-	"rosey.dev/rosey/runtime/status"
 )
 
 // apiRoot is the path of what programs use. Its errors are JSON: {"error": "…"}.
@@ -57,14 +56,6 @@ func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, apiRoot)
 // apiError is the body of every response of the API with a code from 400 on.
 type apiError struct {
 	Error string `json:"error"`
-}
-
-// failAPI answers with an error.
-func failAPI(w http.ResponseWriter, code int, message string) {
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	writeJSON(w, code, apiError{Error: status.OneLine(message, maxMessage)})
 }
 
 // serveCrossOrigin answers what another site makes a browser send.

@@ -2,10 +2,8 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"rosey.dev/rosey/runtime/bus"
@@ -125,28 +123,4 @@ func (s *Server) serveCounts(w http.ResponseWriter, r *http.Request) {
 	slices.Reverse(content.Items)
 	slices.Reverse(content.Joins)
 	s.render(w, r, code, "counts.html", view{Title: "People over the last day", Data: content})
-}
-
-// writeLine writes printable JSON on one line. It reports whether the client is still there.
-func writeLine(w http.ResponseWriter, content any) bool {
-	body, err := json.Marshal(content)
-	if err != nil {
-		return false
-	}
-	_, err = w.Write(append(status.EscapeJSON(body), '\n'))
-	return err == nil
-}
-
-// writeJSON writes printable JSON.
-func writeJSON(w http.ResponseWriter, code int, content any) {
-	body, err := json.Marshal(content)
-	if err != nil {
-		http.Error(w, "cannot encode the response", http.StatusInternalServerError)
-		return
-	}
-	body = append(status.EscapeJSON(body), '\n')
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	_, _ = w.Write(body) // it fails if the client has gone away
 }

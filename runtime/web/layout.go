@@ -7,8 +7,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 
 	"rosey.dev/rosey/runtime/room"
@@ -174,53 +172,4 @@ func (s *Server) execute(name, block string, data any) ([]byte, error) {
 		return nil, fmt.Errorf("rendering %s of %s: %w", block, name, err)
 	}
 	return status.PrintableLines(out.Bytes()), nil
-}
-
-func writeHTML(w http.ResponseWriter, code int, body []byte) {
-	setRetryAfter(w, code)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	_, _ = w.Write(body) //nolint:gosec // html/template has escaped it; it fails if the client has gone away
-}
-
-// setRetryAfter tells programs when to try again, where the same request may succeed later.
-func setRetryAfter(w http.ResponseWriter, code int) {
-	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
-	}
-}
-
-// fail answers with an error: JSON for a program, a page for a browser, a line for everything else.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, message string) {
-	setRetryAfter(w, code)
-	if isAPI(r) {
-		failAPI(w, code, message)
-		return
-	}
-	if !strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("HX-Request") != "" {
-		http.Error(w, status.OneLine(message, maxMessage), code)
-		return
-	}
-	s.render(w, r, code, "problem.html", view{Title: http.StatusText(code), Data: message})
-}
-
-// maxMessage bounds a message in characters.
-const maxMessage = 500
-
-// methodNotAllowed answers requests for a path with another method than the allowed ones.
-func (s *Server) methodNotAllowed(allowed []string) http.Handler {
-	if slices.Contains(allowed, http.MethodGet) {
-		allowed = append(allowed, http.MethodHead)
-	}
-	slices.Sort(allowed)
-	list := strings.Join(allowed, ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", list)
-		s.fail(w, r, http.StatusMethodNotAllowed, "method: expected one of "+list+".")
-	})
-}
-
-func (s *Server) serveNotFound(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, r, http.StatusNotFound, "There is no such page.")
 }

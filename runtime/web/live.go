@@ -29,10 +29,10 @@ const (
 	retryInterval = 2 * time.Second
 	// liveLines is how many lines of chat an open page begins with.
 	liveLines = 100
-	// recallInterval is how often the lines are read from the database without a reason: those of somebody who was
+	// rereadInterval is how often the lines are read from the database without a reason: those of somebody who was
 	// forgotten there must vanish from the pages too, and a page on which nobody does anything must say that the database
 	// is away.
-	recallInterval = 20 * time.Second
+	rereadInterval = 20 * time.Second
 	// storingTime is how long a line that was just said may take until it is stored.
 	storingTime = time.Minute
 )
@@ -69,18 +69,18 @@ type live struct {
 	// have been loaded from another one is asked for epoch too.
 	version uint64
 	epoch   string
-	// recall makes the lines be read from the database.
-	recall chan struct{}
+	// reread makes the lines be read from the database.
+	reread chan struct{}
 }
 
 func newLive() *live {
-	return &live{trouble: "the page has just started", epoch: rand.Text(), recall: make(chan struct{}, 1)}
+	return &live{trouble: "the page has just started", epoch: rand.Text(), reread: make(chan struct{}, 1)}
 }
 
-// wakeRecall makes the lines be read again.
-func (l *live) wakeRecall() {
+// rereadSoon makes the lines be read from the database again.
+func (l *live) rereadSoon() {
 	select {
-	case l.recall <- struct{}{}:
+	case l.reread <- struct{}{}:
 	default:
 	}
 }
@@ -96,7 +96,7 @@ func (l *live) noteDatabase(answers bool, now time.Time) {
 	if l.awaySince = now; answers {
 		l.awaySince = time.Time{}
 	}
-	l.wakeRecall()
+	l.rereadSoon()
 }
 
 // databaseAway returns since when the database does not answer, in milliseconds since 1970 UTC. 0: it does.
@@ -125,7 +125,7 @@ type follower struct {
 	// that is not in it, which would vanish from the open pages. It is held likewise while it is said what is not live.
 	telling sync.Mutex
 	// unstored is when the database last did not answer, and away is what the open pages were told of it: since when.
-	// recallLines alone uses them.
+	// rereadLines alone uses them.
 	unstored time.Time
 	away     int64
 }
@@ -143,9 +143,9 @@ func (s *Server) follow(ctx context.Context) error {
 	defer func() { _ = subscription.Unsubscribe() }() // it fails only if the connection is closed
 	wake := make(chan struct{}, 1)
 	defer s.options.Conn.NotifyChange(wake)()
-	var recalling sync.WaitGroup
-	recalling.Go(func() { f.recallLines(ctx) })
-	defer recalling.Wait()
+	var rereading sync.WaitGroup
+	rereading.Go(func() { f.rereadLines(ctx) })
+	defer rereading.Wait()
 	f.run(ctx, events, wake)
 	return nil
 }
@@ -160,7 +160,7 @@ func (f *follower) run(ctx context.Context, events <-chan *nats.Msg, wake <-chan
 		case <-ctx.Done():
 			return
 		case <-wake:
-			f.live.wakeRecall()
+			f.live.rereadSoon()
 			timer.Reset(0)
 		case message := <-events:
 			if f.apply(message) && !soon {
@@ -185,7 +185,7 @@ func (f *follower) apply(message *nats.Msg) (changed bool) {
 		return false // not from a bot of ours
 	}
 	if !isNext(event.FeedPosition, f.last) {
-		f.live.wakeRecall() // lines may have been missed
+		f.live.rereadSoon() // lines may have been missed
 		changed = true
 	}
 	f.last = event.FeedPosition
@@ -248,7 +248,7 @@ func (f *follower) refresh(ctx context.Context) bool {
 		return false
 	}
 	if f.last.BotStart != 0 && f.last.BotStart != state.BotStart || before == nil {
-		f.live.wakeRecall()
+		f.live.rereadSoon()
 	}
 	if !wasLive { // what the pages show is marked as not live, also if nothing else has changed
 		before = nil
@@ -324,24 +324,24 @@ func positionAt(playing *bus.PlayingMedia, known, now time.Time) float64 {
 	return max(0, position)
 }
 
-// recallLines reads the newest lines from the database when it is woken, now and then, and again while it fails.
-func (f *follower) recallLines(ctx context.Context) {
+// rereadLines reads the newest lines from the database when it is woken, now and then, and again while it fails.
+func (f *follower) rereadLines(ctx context.Context) {
 	for {
-		again := recallInterval
-		if !f.recallOnce(ctx) {
+		again := rereadInterval
+		if !f.readLines(ctx) {
 			again = retryInterval
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-f.live.recall:
+		case <-f.live.reread:
 		case <-time.After(again):
 		}
 	}
 }
 
-// recallOnce reads the newest lines and puts those that were said since behind them.
-func (f *follower) recallOnce(ctx context.Context) bool {
+// readLines reads the newest lines and puts those that were said since behind them.
+func (f *follower) readLines(ctx context.Context) bool {
 	s := f.server
 	var reply bus.ChatReply
 	err := s.request(ctx, bus.QueryChat, bus.ChatRequest{Page: bus.Page{Limit: liveLines}, Origin: s.origin()}, &reply)

@@ -60,7 +60,7 @@ type Server struct {
 
 // New returns a Server. It sends nothing before Run.
 func New(o Options) *Server {
-	pages := newHub()
+	hub := newHub()
 	return &Server{
 		options:   o,
 		requests:  bus.NewRequester(o.Conn, o.Subjects),
@@ -68,8 +68,8 @@ func New(o Options) *Server {
 		logins:    newLoginLimits(),
 		templates: sync.OnceValues(parseTemplates),
 		live:      newLive(),
-		hub:       pages,
-		metrics:   newMetrics(o.Registerer, pages.count),
+		hub:       hub,
+		metrics:   newMetrics(o.Registerer, hub.count),
 		downloads: newTurns(maxDownloads, 1, maxQueue),
 		searches:  newTurns(maxSearches, 1, maxQueue),
 		lists:     newTurns(maxLists, maxStrangersLists, maxListQueue),

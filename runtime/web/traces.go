@@ -38,19 +38,3 @@ func traced(pattern string, next http.Handler) http.Handler {
 		}
 	})
 }
-
-// codeWriter remembers the code of a response.
-type codeWriter struct {
-	http.ResponseWriter
-
-	code int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (c *codeWriter) WriteHeader(code int) {
-	c.code = code
-	c.ResponseWriter.WriteHeader(code)
-}
-
-// Unwrap is for http.ResponseController.
-func (c *codeWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }

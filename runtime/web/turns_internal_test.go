@@ -199,8 +199,8 @@ func TestABusyDatabaseIsNotTakenForOneThatIsAway(t *testing.T) {
 			t.Errorf("%s: %d %v %s", target, response.StatusCode, response.Header, body)
 		}
 	}
-	if since := p.server.live.databaseAway(); since != 0 || len(p.server.live.recall) != 0 {
-		t.Errorf("the database is away since %d, %d more requests for its lines", since, len(p.server.live.recall))
+	if since := p.server.live.databaseAway(); since != 0 || len(p.server.live.reread) != 0 {
+		t.Errorf("the database is away since %d, %d more requests for its lines", since, len(p.server.live.reread))
 	}
 	// That it is busy does not say either that it is back.
 	p.replies(bus.QueryChat, bus.QueryError{Error: "the database is not available", Retry: true})
