@@ -26,7 +26,7 @@ const (
 	ConditionUpdateAvailable = "UpdateAvailable"
 	// ConditionReconciling is True while the spec is being rolled out, and absent otherwise.
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is True while Ready is not and nothing will change until somebody acts, and absent otherwise.
+	// ConditionStalled is True while Ready is not True and nothing will change until somebody acts, and absent otherwise.
 	ConditionStalled = "Stalled"
 )
 
@@ -38,7 +38,7 @@ const (
 	ReasonAvailable       = "Available"       // a condition whose name ends in Available is True
 	ReasonOperatorChanged = "OperatorChanged" // UpdateAvailable is True: this version of the operator builds other pods
 	ReasonUpdateWaits     = "UpdateWaits"     // UpdateAvailable is True: an automatic update waits for its turn
-	ReasonUpdateFailed    = "UpdateFailed"    // UpdateAvailable is False: ready before the update, and not since
+	ReasonUpdateFailed    = "UpdateFailed"    // UpdateAvailable is False: not ready since the update, and ready before
 	ReasonUpToDate        = "UpToDate"        // UpdateAvailable is False
 
 	ReasonScaledToZero  = "ScaledToZero"  // spec.replicas is 0
@@ -64,12 +64,12 @@ const (
 	ReasonImagePullFailed  = "ImagePullFailed"  // the node cannot pull the image
 	ReasonContainerRefused = "ContainerRefused" // the node cannot create the container from the image
 	ReasonCrashLoop        = "CrashLoop"        // the process exits with an error repeatedly
-	ReasonStandbyMissing   = "StandbyMissing"   // fewer bots than spec.replicas have been ready for ten minutes
-	ReasonReplicaMissing   = "ReplicaMissing"   // fewer database services than asked for have been ready for ten minutes
+	ReasonStandbyMissing   = "StandbyMissing"   // for ten minutes, fewer bots than spec.replicas have been ready
+	ReasonReplicaMissing   = "ReplicaMissing"   // for ten minutes, fewer database services than asked for have been ready
 	ReasonStatusUnknown    = "StatusUnknown"    // a pod is not ready and does not report its status
 	ReasonNotReady         = "NotReady"         // a process is not ready for a reason that the operator does not know
 	ReasonForeignLeader    = "ForeignLeader"    // the bots stand by for a leader that is not a pod of the RoseyBot
 	ReasonBotNotRunning    = "BotNotRunning"    // no bot process is running
 
-	ReasonServiceOutdated = "ServiceOutdated" // the shared database service is of a version that keeps nothing for plugins
+	ReasonServiceOutdated = "ServiceOutdated" // the version of the shared database service stores nothing for plugins
 )

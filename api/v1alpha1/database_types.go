@@ -210,7 +210,7 @@ type Retention struct {
 	// +optional
 	Media RetentionPeriod `json:"media,omitempty"`
 
-	// outbound is the retention period of outbound messages that were sent or abandoned. Defaults to 168h.
+	// outbound is the retention period of outbound lines that were said or abandoned. Defaults to 168h.
 	// +optional
 	Outbound RetentionPeriod `json:"outbound,omitempty"`
 
@@ -242,14 +242,14 @@ type Limits struct {
 	NameBytes *int64 `json:"nameBytes,omitempty"`
 
 	// channelRows is the maximum number of rows of a channel: chat messages, joins and leaves, stays of bots, samples,
-	// actions and outbound messages. Defaults to 5000000.
+	// actions, reports of what was played, hours in which somebody wrote, and outbound lines. Defaults to 5000000.
 	// +optional
 	// +kubebuilder:validation:Minimum=10000
 	// +kubebuilder:validation:Maximum=2147483647
 	ChannelRows *int64 `json:"channelRows,omitempty"`
 
-	// channelBytes is the maximum size of these rows. A row counts as its texts and its ID, and 100
-	// bytes. Defaults to 536870912.
+	// channelBytes is the maximum size of the rows that channelRows counts. A row counts as its texts, twice the ID of its
+	// event, and 100 bytes. Defaults to 536870912.
 	// +optional
 	// +kubebuilder:validation:Minimum=1048576
 	// +kubebuilder:validation:Maximum=1099511627776
@@ -261,7 +261,7 @@ type Limits struct {
 	// +kubebuilder:validation:Maximum=10000000
 	People *int64 `json:"people,omitempty"`
 
-	// outboundWaiting is the maximum number of outbound messages of a channel that wait to be sent. Defaults to 1000.
+	// outboundWaiting is the maximum number of outbound lines of a channel that wait to be said. Defaults to 1000.
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=100000

@@ -51,18 +51,18 @@ type Plugin struct {
 	// +optional
 	Builtin BuiltinPlugin `json:"builtin,omitempty"`
 
-	// image is the container image of a plugin of your own. Its user has to be given as a number that is not 0, as for all
-	// pods, and its root file system is read-only, but for /tmp, which holds 128Mi or the limit of resources for
-	// ephemeral-storage. How the process finds NATS and its settings is in environment variables; see
-	// docs/tasks/plugins.md.
+	// image is the container image of a plugin of your own. The image's user must be a number other than 0, as for all
+	// pods. Its root file system is read-only, except for /tmp, which holds 128Mi or the limit of resources for
+	// ephemeral-storage. Environment variables say how the process finds NATS and its settings; see docs/tasks/plugins.md.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=500
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:space:]]')",message="expected an image reference without spaces, for example registry.example/weather:v1"
 	Image string `json:"image,omitempty"`
 
-	// config are the settings of the plugin, which it reads while it runs: a change restarts no pod. Which there are is
-	// described at the plugin. Everybody who can read the RoseyBot can read them; for a secret, use envFrom.
+	// config are the settings of the plugin, which it reads while it runs: a change restarts no pod. Each plugin has its
+	// own; docs/plugins.md lists those of the built-in ones. Everybody who can read the RoseyBot can read them; for a
+	// secret, use envFrom.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=50
 	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 63 && key.matches('^[A-Za-z0-9][A-Za-z0-9_.-]*$'))",message="expected keys of at most 63 letters, digits, '-', '_' and '.' that begin with a letter or a digit"
@@ -76,9 +76,9 @@ type Plugin struct {
 	NATSCredentialsSecretRef *ObjectRef `json:"natsCredentialsSecretRef,omitempty"`
 
 	// envFrom are Secrets and ConfigMaps whose keys become environment variables of the plugin, for example the key of a
-	// web API. They cannot override those that the operator sets. All others they can, and some say where a program sends
-	// what it knows, so let only those change a ConfigMap of these who may have the plugin's Secrets, or set a prefix. A
-	// change takes effect when the plugin restarts.
+	// web API. They cannot override the variables that the operator sets. They can set any other variable, and some, such
+	// as HTTPS_PROXY, decide where a program sends its data: allow changes of such a ConfigMap only to those who may read
+	// the plugin's Secrets, or set a prefix. A change takes effect when the plugin restarts.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -213,7 +213,7 @@ type PluginStatus struct {
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
 
-	// reason is Available if users can give the plugin's commands, and says otherwise why they cannot, as the reason of
+	// reason is Available if users can give the plugin's commands. Otherwise it says why they cannot, as the reason of
 	// PluginsAvailable does.
 	// +optional
 	// +kubebuilder:validation:MaxLength=100

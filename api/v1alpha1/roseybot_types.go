@@ -166,8 +166,8 @@ type RoseyBotSpec struct {
 	// +optional
 	Scheduling Scheduling `json:"scheduling,omitzero"`
 
-	// podMetadata specifies additional labels and annotations of the pods, but for those of plugins with an image: some
-	// make others put Secrets into a pod.
+	// podMetadata specifies additional labels and annotations of the pods. Pods of plugins with an image do not get them,
+	// because some annotations make other controllers add Secrets to a pod.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 
@@ -189,7 +189,8 @@ type RoseyBotSpec struct {
 	PodSecurityContext *corev1.PodSecurityContext `json:"podSecurityContext,omitempty"`
 
 	// serviceAccountName is the name of the pods' ServiceAccount, whose token is not mounted. If it is not set, the
-	// operator creates a ServiceAccount without permissions. Each plugin with an image has such a one of its own.
+	// operator creates a ServiceAccount without permissions. Each plugin with an image has one of its own, also without
+	// permissions.
 	// +optional
 	ServiceAccountName ObjectName `json:"serviceAccountName,omitempty"`
 
@@ -251,7 +252,7 @@ type Account struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]{1,20}$')",message="expected 1 to 20 letters, digits, '-' and '_'"
 	Username string `json:"username"`
 
-	// passwordSecretRef refers to the account's password. If it is not set, the bot is a guest with this name. The
+	// passwordSecretRef refers to the account's password. If it is not set, the bot logs in as a guest with this name. The
 	// Secret may be created later; a new value takes effect without a restart.
 	// +optional
 	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`

@@ -11,10 +11,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/klog/v2"
 
@@ -80,8 +82,8 @@ func (a *app) report(err error) int {
 func newRootCommand(app *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "kubectl-rosey",
-		Short:             "Look at RoseyBots, and do what is to be done with one",
-		Long:              "Look at RoseyBots, and do what is to be done with one, with your own rights in the cluster.",
+		Short:             "Inspect and operate RoseyBots",
+		Long:              "Inspect and operate RoseyBots, with your own rights in the cluster.",
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl rosey"},
 		Version:           buildVersion(),
 		SilenceUsage:      true,
@@ -97,7 +99,24 @@ func newRootCommand(app *app) *cobra.Command {
 		command.GroupID = verb.group
 		root.AddCommand(command)
 	}
+	shortenHelp(root)
 	return root
+}
+
+// shortenHelp leaves most of kubectl's flags out of the help of subcommands: they would hide the command's own.
+func shortenHelp(root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(command *cobra.Command, arguments []string) {
+		if command == root {
+			help(command, arguments)
+			return
+		}
+		root.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+			flag.Hidden = !slices.Contains([]string{"namespace", "context", "kubeconfig"}, flag.Name)
+		})
+		help(command, arguments)
+		command.Println("\nThe other flags of kubectl, such as --as, can be given too: kubectl rosey --help lists them.")
+	})
 }
 
 // addGlobalFlags adds kubectl's flags that say which cluster, as whom, and which namespace.

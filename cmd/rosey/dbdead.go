@@ -31,6 +31,7 @@ func newDeadCommand(flags *configFlags) *cobra.Command {
 			"asked over NATS (--nats, or nats.url of the configuration). If there is none, the database is opened.\n" +
 			"They are those of the configured subject prefix, and those without one.",
 		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return errors.New("dead: expected list, retry or drop") },
 	}
 	command.AddCommand(newDeadListCommand(flags),
 		newDeadChangeCommand(flags, "retry", "Store dead letters again, and keep those that fail", bus.DeadRetry),

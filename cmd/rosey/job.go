@@ -53,7 +53,7 @@ func newJobCommand() *cobra.Command {
 	set := command.Flags()
 	set.StringVarP(&flags.file, "file", "f", "", "File with the Deployment in YAML, or - for the standard input")
 	set.StringVar(&flags.name, "name", "", "Name of the Job (default that of the Deployment with the command's)")
-	set.BoolVar(&flags.stdin, "stdin", false, "Connect the command's standard input to `kubectl attach -i`")
+	set.BoolVar(&flags.stdin, "stdin", false, "Connect the command's standard input to kubectl attach -i")
 	set.StringArrayVar(&flags.secrets, "secret", nil, "Mount a Secret as `NAME=DIRECTORY`; can be repeated")
 	return command
 }

@@ -57,7 +57,7 @@ func newUserForgetCommand() *cobra.Command {
 		"come back with a repetition by CyTube, from the stream or by an import; what they do later is stored.\n" +
 		"What others wrote about them stays. Backups are not changed: their names are shown.\n" +
 		"NATS has a permission of its own for it."
-	command.Flags().BoolVar(&yes, "yes", false, "Do it")
+	command.Flags().BoolVar(&yes, "yes", false, "Remove it: without this flag, nothing is removed")
 	command.Example = "  rosey user export alice > alice.jsonl\n  rosey user forget alice --yes"
 	addOutputFlag(command, &format)
 	return command

@@ -71,11 +71,9 @@ func writePage(out *strings.Builder, crdFile string) error {
 
 // rights is what the permission to create RoseyBots means.
 const rights = `
-Whoever may create RoseyBots in a namespace may run any image there, with any ServiceAccount, priority and security
-context that the namespace admits; use every Secret of the namespace, by having it mounted or sent to a server of
-theirs; open connections that other NetworkPolicies do not; and have the rows that are kept under the name of a deleted
-RoseyBot.
-[The chart's policy](tasks/install.md#limit-what-users-may-ask-for) limits the first three.
+The permission to create RoseyBots in a namespace includes running any image there and using every Secret of the
+namespace. [security.md](security.md#a-user-of-the-namespace) says what else, and the chart's
+[policy](tasks/install.md#limit-what-users-may-ask-for) limits it.
 `
 
 // writeFields writes a table row for each field, followed by the rows of its subfields.

@@ -198,7 +198,7 @@ var settings = map[string]Key{
 	"database.retention.chat": retentionKey("How long lines of chat are kept", DefaultChatRetention),
 	"database.retention.userCounts": retentionKey("How long samples of the number of users are kept",
 		DefaultUserCountsRetention),
-	"database.retention.media": retentionKey("How long it is known what was played", DefaultMediaRetention),
+	"database.retention.media": retentionKey("How long the record of what was played is kept", DefaultMediaRetention),
 	"database.retention.outbound": retentionKey("How long outbound lines are kept after they were said or abandoned",
 		DefaultOutboundRetention),
 	"database.retention.people": retentionKey("How long a user who is not seen any more is kept, with joins, leaves "+
@@ -210,7 +210,8 @@ var settings = map[string]Key{
 	"database.limits.channelRows": limitKey(5_000_000, 10_000, 1<<31-1,
 		"Maximum number of rows of a channel: chat, joins and leaves, stays of bots, samples, actions, reports of what "+
 			"was played, hours in which somebody wrote, and outbound lines"),
-	"database.limits.channelBytes": limitKey(512<<20, 1<<20, 1<<40, "Maximum size of these rows in bytes"),
+	"database.limits.channelBytes": limitKey(512<<20, 1<<20, 1<<40,
+		"Maximum size of the rows that channelRows counts, in bytes"),
 	"database.limits.people": limitKey(100_000, 1_000, 10_000_000,
 		"Maximum number of users that are known of a channel"),
 	"database.limits.outboundWaiting": limitKey(1_000, 10, 100_000,
@@ -254,13 +255,13 @@ var settings = map[string]Key{
 		minimum: 0, maximum: 3600, Default: "0",
 	},
 	"commands.overrides": {
-		Usage: "What holds for a command instead of what it declares, by NAME for one of the bot or by PLUGIN.NAME: " +
-			"disabled, name, rank, allow and deny (users), cooldown (userSeconds, channelSeconds)",
+		Usage: "Changes to commands, by NAME for one of the bot or by PLUGIN.NAME for one of a plugin: disabled, name, " +
+			"rank, allow and deny (users), cooldown (userSeconds, channelSeconds)",
 		maxItems: MaxOverrides, keys: `^([a-z0-9]{1,30}[.])?[a-z0-9_-]{1,30}$`,
 		expected: "the name of a command in lower case, or PLUGIN.NAME",
 	},
 	"commands.ignore": {
-		Usage:    "Users whose lines call nothing, such as other bots; they are stored all the same",
+		Usage:    "Users whose lines call no command, such as other bots; the lines are stored all the same",
 		maxItems: MaxIgnored,
 	},
 	"commandsFile": {
@@ -268,8 +269,8 @@ var settings = map[string]Key{
 			"no restart",
 	},
 	"plugins": {
-		Usage: "Plugins that the bot may call, each with name, builtin, config and grants; those before have precedence " +
-			"where two have a command of one name",
+		Usage: "Plugins that the bot may call, each with name, builtin, config and grants; where two have a command of the " +
+			"same name, the first one has it",
 		maxItems: MaxPlugins,
 	},
 	"pluginsFile": {
@@ -295,8 +296,8 @@ var settings = map[string]Key{
 			"name that ends in " + CommandsSuffix + " may send commands too; read while the process runs",
 	},
 	"web.host": {
-		Usage: "Name of the host by which a proxy on this machine serves the pages, without a port; at a loopback address " +
-			"others than it and this machine's are refused, and requests for it are not those of this machine",
+		Usage: "Host name under which a proxy on this machine serves the pages, without a port; at a loopback address, " +
+			"requests for other hosts than it and this machine are refused, and requests for it need a token even there",
 		pattern:  `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`,
 		expected: "the name of a host, such as movies.example.org",
 	},
@@ -319,9 +320,9 @@ var settings = map[string]Key{
 		valid: validAddress,
 	},
 	"telemetry.endpoint": {
-		Usage: "URL of a receiver of traces by the OpenTelemetry protocol (OTLP), without user and password; with it, what " +
-			"the keys of telemetry leave out is as the variables OTEL_* say (default: OTEL_EXPORTER_OTLP_ENDPOINT, or else " +
-			"nothing is traced)",
+		Usage: "URL of a receiver of traces by the OpenTelemetry protocol (OTLP), without user and password; what the " +
+			"other keys of telemetry leave out is taken from the variables OTEL_* (default: OTEL_EXPORTER_OTLP_ENDPOINT, or " +
+			"else nothing is traced)",
 		pattern:  `^https?://` + hostPattern + `(:` + portPattern + `)?(/[A-Za-z0-9._~/-]*)?$`,
 		expected: "http:// or https://, host[:port] and an optional path",
 		valid:    validEndpoint,

@@ -67,6 +67,9 @@ var keys = []string{
 func Execute(ctx context.Context, p *Plugin, arguments []string, stdout, stderr io.Writer) error {
 	set := pflag.NewFlagSet(p.name, pflag.ContinueOnError)
 	set.SetOutput(stdout)
+	set.Usage = func() {
+		_, _ = fmt.Fprintf(stdout, "Run the plugin %s until a signal ends it\n\nFlags:\n%s", p.name, set.FlagUsages())
+	}
 	flags := config.NewFlags(set, filepath.Join(config.ConfigDir, config.PluginFile),
 		"Configuration `file` in YAML or JSON", config.KeysAt(keys...), nil)
 	version := set.Bool("version", false, "Print the version")

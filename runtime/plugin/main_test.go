@@ -95,8 +95,8 @@ func TestFlagsOfAPlugin(t *testing.T) {
 	if out, problem := run("--version"); out != "test 1.2.3\n" || problem != "" {
 		t.Errorf("%q, %s", out, problem)
 	}
-	if out, problem := run("--help"); !strings.Contains(out, "--nats-credentials-dir") || problem != "" ||
-		strings.Contains(out, "postgres") {
+	if out, problem := run("--help"); !strings.HasPrefix(out, "Run the plugin test ") || problem != "" ||
+		!strings.Contains(out, "--nats-credentials-dir") || strings.Contains(out, "postgres") {
 		t.Errorf("%q, %s", out, problem)
 	}
 	nats := "--nats=" + server.URL()

@@ -29,7 +29,7 @@ const (
 
 	ReasonStandby         Reason = "Standby"         // another replica is in the channel; this one is ready to take over
 	ReasonNoLeader        Reason = "NoLeader"        // a standby sees no replica in the channel
-	ReasonLockUnavailable Reason = "LockUnavailable" // the leadership lock in JetStream cannot be read or written
+	ReasonLockUnavailable Reason = "LockUnavailable" // the key of the leader election cannot be read or written
 )
 
 // Reasons of NATSCheck.
@@ -64,8 +64,8 @@ const (
 
 // Reasons of the check of a plugin.
 const (
-	ReasonPluginBusy            Reason = "PluginBusy"            // its handlers do not end, so it takes no call
-	ReasonPluginSettingsInvalid Reason = "PluginSettingsInvalid" // a setting is unknown or wrong; its default is used
+	ReasonPluginBusy            Reason = "PluginBusy"            // handlers of a plugin do not end, so it takes no call
+	ReasonPluginSettingsInvalid Reason = "PluginSettingsInvalid" // a setting of a plugin is wrong; its default is used
 )
 
 // Reasons of PluginsCheck and of a PluginReport.
