@@ -60,7 +60,7 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 		events: counter("rosey_cytube_events_total",
 			"Events of the CyTube server, by name. The label is other for events that the bot does not know.", "event"),
 		frames: counter("rosey_cytube_frames_total",
-			"Frames of the CyTube server after the handshake, by kind.", "kind"),
+			"Frames of the CyTube server after the handshake, by kind: event, ping, malformed and so on.", "kind"),
 		malformed: register.NewCounter(prometheus.CounterOpts{
 			Name: "rosey_cytube_malformed_frames_total",
 			Help: "Frames of the CyTube server that could not be decoded.",
@@ -73,9 +73,11 @@ func newMetrics(registerer prometheus.Registerer, leads func() bool) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.00005, 4, 9), // to about three seconds
 		}),
 		commands: counter("rosey_bot_commands_total",
-			"Commands of users, by source (pm or chat), name and outcome.", "source", "command", "outcome"),
+			"Commands of users, by source (pm or chat), name and outcome: success, error, denied, busy or cooldown.",
+			"source", "command", "outcome"),
 		outbound: counter("rosey_bot_outbound_total",
-			"Attempts to say lines of the outbound queue, by outcome.", "outcome"),
+			"Attempts to say lines of the outbound queue, by outcome: said, muted, forbidden, throttled, filtered, refused, "+
+				"too_long, doubtful, unanswered or gone.", "outcome"),
 		transitions: counter("rosey_bot_lock_transitions_total",
 			"Acquired leaderships (cause free, expired, released, restart or alone) and ended ones (lost, ended or gave_up).",
 			"cause"),

@@ -54,7 +54,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	factory := metricsFactory{promauto.With(registerer)}
 	m := &metrics{
 		messages: factory.counters("messages_total",
-			"Messages handled, by subject without prefix and by outcome.", "subject", "outcome"),
+			"Messages handled, by subject without prefix and by outcome: stored, answered, ignored, repeated, invalid, "+
+				"rejected, refused, failed, expired or no_inbox.", "subject", "outcome"),
 		handled: factory.histogram("handle_seconds",
 			"Time from the arrival of a message until it was stored or answered.",
 			prometheus.ExponentialBuckets(0.0005, 2, 16)),

@@ -71,7 +71,7 @@ const (
 // Reasons of PluginsCheck and of a PluginReport.
 const (
 	ReasonPermissionsNotEnforced Reason = "PermissionsNotEnforced" // NATS lets a plugin do what it is not granted
-	ReasonOverridesUnused        Reason = "OverridesUnused"        // an override is about no command
+	ReasonOverridesUnused        Reason = "OverridesUnused"        // an override matches no command
 	ReasonPluginsInvalid         Reason = "PluginsInvalid"         // the list of plugins is absent or wrong
 	ReasonPluginAbsent           Reason = "PluginAbsent"           // no process of the plugin answers the bot
 	ReasonPluginConflict         Reason = "PluginConflict"         // a command of the plugin has the name of another one
