@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -252,6 +254,9 @@ func (r *Reconciler) overwrite(
 	ctx context.Context, bot *v1alpha1.RoseyBot, live, desired client.Object, write forcedWrite,
 ) (outcome, *problem) {
 	done, written, keeps := outcome{sent: true}, write.wanted.DeepCopy(), keepsPods(live, desired, write.differs)
+	if write.differs.Has(pausedField) {
+		_ = unstructured.SetNestedField(written.Object, false, "spec", "paused")
+	}
 	before, err := r.update(ctx, desired, live, written)
 	if err == nil && before != nil {
 		write.before, write.after = before, written
@@ -282,11 +287,13 @@ func writeProblem(object client.Object, err error, usable bool) *problem {
 
 // checkOwnership returns a problem if a live object must not be changed, because it is being deleted or does not belong
 // to the RoseyBot.
-func checkOwnership(bot *v1alpha1.RoseyBot, live client.Object) *problem {
+func checkOwnership(bot *v1alpha1.RoseyBot, live client.Object, now time.Time) *problem {
 	name, owner := manifests.KeyOf(live).String(), metav1.GetControllerOf(live)
 	ofDeleted := owner != nil && owner.Kind == v1alpha1.RoseyBotKind && owner.Name == bot.Name && owner.UID != bot.UID
 	switch {
-	case ofDeleted || live.GetDeletionTimestamp() != nil:
+	case live.GetDeletionTimestamp() != nil:
+		return deletionProblem(live, now, "; it will be created again afterwards")
+	case ofDeleted:
 		message := name + " is being deleted; it will be created again afterwards"
 		return &problem{reason: v1alpha1.ReasonProgressing, message: message}
 	case !belongsTo(bot, live):
@@ -319,14 +326,47 @@ func isLabelled(bot *v1alpha1.RoseyBot, live client.Object) bool {
 	return labels[manifests.LabelManagedBy] == manifests.ManagedBy && labels[manifests.LabelRoseyBot] == bot.Name
 }
 
+// deletionProblem returns the problem of a live object that is being deleted. Finalizers may keep it for ever, and what
+// a claim holds is lost when the last pod that uses it ends, however long that takes.
+func deletionProblem(live client.Object, now time.Time, consequence string) *problem {
+	found := &problem{reason: v1alpha1.ReasonProgressing, message: manifests.KeyOf(live).String() + " is being deleted"}
+	if len(live.GetFinalizers()) == 0 {
+		found.message += consequence
+		return found
+	}
+	found.message += ", which waits for " + strings.Join(live.GetFinalizers(), ", ")
+	if claim, isClaim := live.(*corev1.PersistentVolumeClaim); isClaim && claim.Spec.VolumeName != "" {
+		found.reason = v1alpha1.ReasonDeletionWaits
+		consequence = ": what it holds is lost when no pod uses it any more, so make a backup before; it will be created " +
+			"again, empty"
+	} else if now.Sub(live.GetDeletionTimestamp().Time) >= stallAfter {
+		found.reason = v1alpha1.ReasonDeletionWaits
+	}
+	found.message += consequence
+	return found
+}
+
 // prune deletes the objects that a RoseyBot owns, or that an earlier one left, and that it is not to keep. Claims are
 // never deleted here: the database must not be lost when the mode changes.
 func (r *Reconciler) prune(
 	ctx context.Context, bot *v1alpha1.RoseyBot, observed observed, keep func(live client.Object) bool, result *applied,
 ) {
-	for key, object := range observed.Objects {
+	for _, object := range observed.Objects {
 		_, isClaim := object.(*corev1.PersistentVolumeClaim)
-		if isClaim || keep(object) || !belongsTo(bot, object) || object.GetDeletionTimestamp() != nil {
+		_, isDeployment := object.(*appsv1.Deployment)
+		if isClaim || keep(object) || !belongsTo(bot, object) {
+			continue
+		}
+		switch {
+		case limitsPods(bot, object, observed): // the last of the pods starts the next reconcile
+			continue
+		case object.GetDeletionTimestamp() == nil:
+		case isDeployment: // its pods run on
+			left := deletionProblem(object, r.now(), "")
+			left.usable = true
+			result.add("", left)
+			fallthrough
+		default:
 			continue
 		}
 		result.differs = true
@@ -334,9 +374,20 @@ func (r *Reconciler) prune(
 		err := r.Client.Delete(ctx, object, client.Preconditions{UID: new(object.GetUID())},
 			client.PropagationPolicy(metav1.DeletePropagationBackground))
 		if client.IgnoreNotFound(err) != nil {
-			result.err = errors.Join(result.err, fmt.Errorf("deleting %s: %w", key, err))
+			err = fmt.Errorf("it is not needed any more, and deleting it fails: %w", err)
+			result.add("", writeProblem(object, err, true))
 		}
 	}
+}
+
+// limitsPods reports whether an object is the NetworkPolicy of a component that the spec does not ask for and that has
+// pods left. Without the policy they could connect anywhere, and everybody could connect to them.
+func limitsPods(bot *v1alpha1.RoseyBot, live client.Object, observed observed) bool {
+	_, isPolicy := live.(*networkingv1.NetworkPolicy)
+	component := manifests.Component(live.GetLabels()[manifests.LabelComponent])
+	deployment := observed.Objects[manifests.Key{Kind: "Deployment", Name: live.GetName()}]
+	return isPolicy && !slices.Contains(manifests.Components(bot), component) &&
+		(deployment != nil || len(observed.podsWhere(component, not(podEnded))) > 0)
 }
 
 // keepLive returns the desired objects with the bot's as they are in the cluster while the bot must not change, and

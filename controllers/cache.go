@@ -67,6 +67,8 @@ const (
 	maxObjectMemory = 200 << 10
 	// maxCachedText is for one text in the metadata of an object.
 	maxCachedText = 512
+	// maxCachedFinalizers is how many finalizers a message names.
+	maxCachedFinalizers = 3
 )
 
 // trim removes from an object what no reconcile reads. It has no effect on an object that is trimmed already.
@@ -140,6 +142,11 @@ func trimMetadata(object client.Object) {
 		kept.OwnerReferences = []metav1.OwnerReference{*owner}
 	}
 	shareMetadata(&kept)
+	if finalizers := object.GetFinalizers(); kept.DeletionTimestamp != nil {
+		for _, finalizer := range finalizers[:min(len(finalizers), maxCachedFinalizers)] {
+			kept.Finalizers = append(kept.Finalizers, cut(finalizer))
+		}
+	}
 	reflect.ValueOf(object).Elem().FieldByName("ObjectMeta").Set(reflect.ValueOf(kept))
 }
 

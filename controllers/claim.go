@@ -37,7 +37,7 @@ func foreignMessage(bot *v1alpha1.RoseyBot, live client.Object) string {
 func (r *Reconciler) refuse(
 	ctx context.Context, bot *v1alpha1.RoseyBot, live client.Object,
 ) (changed bool, _ *problem) {
-	if refused := checkOwnership(bot, live); refused != nil {
+	if refused := checkOwnership(bot, live, r.now()); refused != nil {
 		return false, refused
 	}
 	if isTooLarge(live) {
@@ -123,6 +123,9 @@ func claimNotes(spec manifests.ClaimSpec, claim *corev1.PersistentVolumeClaim) (
 		return mode != corev1.ReadOnlyMany
 	}) {
 		notes = append(notes, spec.Title+" can only be read, expected the access mode ReadWriteOnce")
+	}
+	if claim.DeletionTimestamp != nil {
+		notes = append(notes, spec.Title+" is being deleted")
 	}
 	for _, condition := range claim.Status.Conditions {
 		failed := condition.Type == corev1.PersistentVolumeClaimControllerResizeError ||

@@ -219,6 +219,35 @@ func TestClaimWithoutVolumeFollowsTheSpec(t *testing.T) {
 	waitReconciled(t, bot)
 }
 
+// A policy that changes the size of claims: what was created was not what the spec asks for, and was replaced again and
+// again.
+func TestClaimWhoseSizeAPolicyChangesIsNotReplaced(t *testing.T) {
+	bot := newBot(newNamespace(t))
+	mutate(t, bot.Namespace, "", "persistentvolumeclaims",
+		`Object{spec: Object.spec{resources: Object.spec.resources{requests: {"storage": "10Gi"}}}}`)
+	eventually(t, "the policy works", func(ctx context.Context) error {
+		trial := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: bot.Namespace}}
+		trial.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+		trial.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: quantity("1Gi")}
+		if err := rig.admin.Create(ctx, trial, client.DryRunAll); err != nil {
+			return err
+		}
+		if size := trial.Spec.Resources.Requests[corev1.ResourceStorage]; size.String() != "10Gi" {
+			return fmt.Errorf("the size is %s", size.String())
+		}
+		return nil
+	})
+	createReady(t, bot)
+	waitReconciled(t, bot)
+	before := getClaim(t, bot)
+	change(t, bot, func() { bot.Spec.LogLevel = "debug" })
+	rollOut(t, bot)
+	waitReconciled(t, bot)
+	if now := getClaim(t, bot); now.UID != before.UID || now.DeletionTimestamp != nil {
+		t.Errorf("the claim was replaced: %+v", now.ObjectMeta)
+	}
+}
+
 // A claim that somebody restores from a snapshot has no volume at first. It must not be replaced by an empty one.
 func TestClaimOfSomebodyElseIsNotReplaced(t *testing.T) {
 	bot := withClaim(newBot(newNamespace(t)), "1Gi", "fast")

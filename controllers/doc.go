@@ -29,6 +29,9 @@
 // otherwise they would have two owners, and a field that is no longer desired would stay. The managed fields are read
 // from the API server, because the cache omits them to save memory.
 //
+// An apply leaves the fields that others own. If the API server refuses it because some of them exclude those of the
+// operator, the content of the object is written as a whole first.
+//
 // A field that an admission policy or another field manager sets again whenever it is written is named, in Ready and in
 // an event, and left alone for some minutes. A write counts as a rollout only if it changed the object's generation.
 //

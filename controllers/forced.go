@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -86,15 +87,18 @@ func (r *Reconciler) recordWrite(bot *v1alpha1.RoseyBot, write forcedWrite) (mes
 	if err != nil {
 		return "", err
 	}
-	fields, by := left, write.after
+	fields, by, unowned := left, write.after, "an admission policy or webhook"
 	if left.Empty() {
 		if fields, err = r.differences(write.before, write.wanted); err != nil || fields.Empty() {
 			return "", err // only the cache was out of date
 		}
-		by = write.before
+		by, unowned = write.before, "another client"
+		if ownsSome(by, fields) {
+			unowned = "another operator"
+		}
 	}
 	key, forced := manifests.KeyOf(write.wanted), r.memories.of(bot).forced
-	message = fmt.Sprintf("%s: %s stays as %s sets it", key, nameFields(fields), whoSets(by, fields))
+	message = fmt.Sprintf("%s: %s stays as %s sets it", key, nameFields(fields), whoSets(by, fields, unowned))
 	before := forced[key].message
 	forced[key] = forced[key].after(write, left, message, r.now())
 	if message = forced[key].message; message != "" && message != before {
@@ -114,24 +118,32 @@ func nameFields(fields *fieldpath.Set) string {
 	return strings.Join(names, ", ")
 }
 
-// whoSets returns the field managers of an object that own one of the fields, besides the operator. Admission owns
-// none.
-func whoSets(object client.Object, fields *fieldpath.Set) string {
+// whoSets returns the field managers of an object that own one of the fields, besides the operator, or else unowned:
+// admission owns none.
+func whoSets(object client.Object, fields *fieldpath.Set, unowned string) string {
 	var managers []string
 	for _, entry := range object.GetManagedFields() {
-		owned := &fieldpath.Set{}
-		if entry.Manager == string(fieldOwner) || entry.FieldsV1 == nil ||
-			owned.FromJSON(strings.NewReader(entry.FieldsV1.GetRawString())) != nil {
-			continue
-		}
-		if !owned.Intersection(fields).Empty() && !slices.Contains(managers, entry.Manager) {
+		if entry.Manager != string(fieldOwner) && !slices.Contains(managers, entry.Manager) && owns(entry, fields) {
 			managers = append(managers, entry.Manager)
 		}
 	}
 	if len(managers) == 0 {
-		return "an admission policy or webhook"
+		return unowned
 	}
 	return "the field manager " + strings.Join(managers, " and ")
+}
+
+// ownsSome reports whether the operator's field manager owns one of the fields.
+func ownsSome(object client.Object, fields *fieldpath.Set) bool {
+	return slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == string(fieldOwner) && owns(entry, fields)
+	})
+}
+
+func owns(entry metav1.ManagedFieldsEntry, fields *fieldpath.Set) bool {
+	owned := &fieldpath.Set{}
+	return entry.FieldsV1 != nil && owned.FromJSON(strings.NewReader(entry.FieldsV1.GetRawString())) == nil &&
+		!owned.Intersection(fields).Empty()
 }
 
 // forcedMessage returns a message about an object of a component, or of all, that stays as somebody else sets it.

@@ -18,39 +18,54 @@ import (
 	"rosey.dev/rosey/controllers/manifests"
 )
 
-// forceGracePeriod makes the API server change a field of each Deployment in a namespace.
-func forceGracePeriod(t *testing.T, namespace string) {
+// mutate makes the API server apply an expression to each object of a resource that somebody writes in a namespace.
+func mutate(t *testing.T, namespace, group, resource, expression string) {
 	t.Helper()
 	policy := &admissionv1.MutatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace},
 		Spec: admissionv1.MutatingAdmissionPolicySpec{
-			MatchConstraints: &admissionv1.MatchResources{
-				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}},
-				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
-					Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update},
-					Rule: admissionv1.Rule{
-						APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"},
-					},
-				}}},
-			},
+			MatchConstraints:   matchWrites(namespace, group, resource, admissionv1.Create, admissionv1.Update),
 			ReinvocationPolicy: admissionv1.NeverReinvocationPolicy,
 			Mutations: []admissionv1.Mutation{{
-				PatchType: admissionv1.PatchTypeApplyConfiguration,
-				ApplyConfiguration: &admissionv1.ApplyConfiguration{Expression: "Object{spec: Object.spec{template: " +
-					"Object.spec.template{spec: Object.spec.template.spec{terminationGracePeriodSeconds: 5}}}}"},
+				PatchType:          admissionv1.PatchTypeApplyConfiguration,
+				ApplyConfiguration: &admissionv1.ApplyConfiguration{Expression: expression},
 			}},
 		},
 	}
-	binding := &admissionv1.MutatingAdmissionPolicyBinding{
+	createPolicy(t, policy, &admissionv1.MutatingAdmissionPolicyBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace},
 		Spec:       admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: namespace},
+	})
+}
+
+func matchWrites(
+	namespace, group, resource string, operations ...admissionv1.OperationType,
+) *admissionv1.MatchResources {
+	return &admissionv1.MatchResources{
+		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
+		ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: operations,
+			Rule: admissionv1.Rule{
+				APIGroups: []string{group}, APIVersions: []string{"v1"}, Resources: []string{resource},
+			},
+		}}},
 	}
-	for _, object := range []client.Object{policy, binding} {
-		if err := rig.admin.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
+}
+
+// createPolicy creates an admission policy and its binding, and deletes them at the end of the test.
+func createPolicy(t *testing.T, objects ...client.Object) {
+	t.Helper()
+	for _, object := range objects {
+		create(t, object)
 		t.Cleanup(func() { _ = rig.admin.Delete(context.WithoutCancel(t.Context()), object) })
 	}
+}
+
+// forceGracePeriod makes the API server change a field of each Deployment in a namespace.
+func forceGracePeriod(t *testing.T, namespace string) {
+	t.Helper()
+	mutate(t, namespace, "apps", "deployments", "Object{spec: Object.spec{template: "+
+		"Object.spec.template{spec: Object.spec.template.spec{terminationGracePeriodSeconds: 5}}}}")
 	probe := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "probe", Namespace: namespace}}
 	eventually(t, "the policy works", func(ctx context.Context) error {
 		trial := probe.DeepCopy()
@@ -99,18 +114,27 @@ func TestFieldThatAdmissionForcesIsNamed(t *testing.T) {
 	}
 }
 
-// Another controller applies a field again and again.
+// Another controller applies a field again and again. One that calls itself as this operator does was taken for an
+// admission policy.
 func TestFieldThatAnotherManagerForcesIsNamed(t *testing.T) {
+	for manager, name := range map[string]string{
+		"tuner": "the field manager tuner", string(fieldOwner): "another operator",
+	} {
+		t.Run(manager, func(t *testing.T) { checkFight(t, manager, name) })
+	}
+}
+
+func checkFight(t *testing.T, manager, name string) {
+	t.Helper()
 	bot := newBot(newNamespace(t))
 	createReady(t, bot)
 	waitReconciled(t, bot)
-	name := manifests.Name(bot, manifests.Bot)
-	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: bot.Namespace}}
-	patch := fmt.Appendf(nil, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":%q},`+
-		`"spec":{"template":{"spec":{"terminationGracePeriodSeconds":5}}}}`, name)
+	deployment := &appsv1.Deployment{}
+	deployment.Namespace, deployment.Name = bot.Namespace, manifests.Name(bot, manifests.Bot)
+	patch := []byte(`{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":5}}}}`)
 	fights := 0
 	eventually(t, "the operator gives up", func(ctx context.Context) error {
-		live, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, name)
+		live, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, deployment.Name)
 		if err != nil {
 			return err
 		}
@@ -120,13 +144,13 @@ func TestFieldThatAnotherManagerForcesIsNamed(t *testing.T) {
 		}
 		said := meta.FindStatusCondition(now.Status.Conditions, v1alpha1.ConditionReady)
 		if said.Reason == v1alpha1.ReasonFieldForced && strings.Contains(said.Message,
-			"spec.template.spec.terminationGracePeriodSeconds stays as the field manager tuner sets it") {
+			"spec.template.spec.terminationGracePeriodSeconds stays as "+name+" sets it") {
 			return nil
 		}
 		if *live.Spec.Template.Spec.TerminationGracePeriodSeconds != 5 {
 			fights++
-			err = rig.admin.Patch(ctx, deployment.DeepCopy(), client.RawPatch(types.ApplyPatchType, patch),
-				client.FieldOwner("tuner"), client.ForceOwnership)
+			err = rig.admin.Patch(ctx, deployment.DeepCopy(), client.RawPatch(types.MergePatchType, patch),
+				client.FieldOwner(manager))
 			if err != nil {
 				return err
 			}

@@ -525,8 +525,10 @@ func TestPluginsComeAndGo(t *testing.T) {
 	made := createPlugged(t, newPluggedBot(newNamespace(t)))
 	bot := made.RoseyBot
 	change(t, bot, func() { bot.Spec.Plugins = bot.Spec.Plugins[:1] })
+	waitGone(t, &appsv1.Deployment{}, bot.Namespace, "movienight-weather-plugin")
+	deletePods(t, bot, "plugin-weather")
 	ofPlugin := []client.Object{
-		&appsv1.Deployment{}, &corev1.ConfigMap{}, &networkingv1.NetworkPolicy{}, &corev1.ServiceAccount{},
+		&corev1.ConfigMap{}, &networkingv1.NetworkPolicy{}, &corev1.ServiceAccount{},
 	}
 	for _, object := range ofPlugin {
 		waitGone(t, object, bot.Namespace, "movienight-weather-plugin")
@@ -538,6 +540,7 @@ func TestPluginsComeAndGo(t *testing.T) {
 	waitCondition(t, bot, v1alpha1.ConditionPluginsAvailable, metav1.ConditionFalse, v1alpha1.ReasonSuspended)
 
 	change(t, bot, func() { bot.Spec.Plugins = nil })
+	deletePods(t, bot, manifests.Plugins)
 	for _, object := range []client.Object{&appsv1.Deployment{}, &networkingv1.NetworkPolicy{}} {
 		waitGone(t, object, bot.Namespace, "movienight-plugins")
 	}

@@ -68,6 +68,7 @@ var reasonsOfClass = map[reasonClass][]status.Reason{
 	},
 	{failure, stallsSoon}: {
 		v1alpha1.ReasonForeignObject, v1alpha1.ReasonForeignLeader, v1alpha1.ReasonClaimLost, v1alpha1.ReasonTooLarge,
+		v1alpha1.ReasonDeletionWaits,
 		v1alpha1.ReasonSharedOwnerMissing, v1alpha1.ReasonSharedOwnerUnusable, v1alpha1.ReasonStandbyMissing,
 		v1alpha1.ReasonReplicaMissing, status.ReasonChannelRefused, status.ReasonChannelPasswordWrong,
 		status.ReasonLoginRefused, status.ReasonNameTaken, status.ReasonBanned, status.ReasonAccountPasswordAbsent,

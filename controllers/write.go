@@ -2,18 +2,22 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/csaupgrade"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
@@ -47,8 +51,11 @@ func toContent(wanted client.Object) (*unstructured.Unstructured, error) {
 	return &unstructured.Unstructured{Object: content}, nil
 }
 
+// pausedField stops the rollout of a Deployment. No desired object has it, because the zero value is not written.
+var pausedField = fieldpath.MakePathOrDie("spec", "paused")
+
 // differences returns the fields of content that a live object has otherwise. Lists are compared by their keys, as the
-// API server does, so fields and items that it or others added are no difference.
+// API server does, so fields and items that it or others added are no difference, except that a rollout is paused.
 func (r *Reconciler) differences(live client.Object, content *unstructured.Unstructured) (*fieldpath.Set, error) {
 	desiredFields, desiredErr := r.Types.ObjectToTyped(content)
 	liveFields, liveErr := r.Types.ObjectToTyped(live, typed.AllowDuplicates)
@@ -59,7 +66,11 @@ func (r *Reconciler) differences(live client.Object, content *unstructured.Unstr
 	if err != nil {
 		return nil, fmt.Errorf("comparing with the live object: %w", err)
 	}
-	return difference.Removed.Union(difference.Modified), nil
+	differs := difference.Removed.Union(difference.Modified)
+	if deployment, isDeployment := live.(*appsv1.Deployment); isDeployment && deployment.Spec.Paused {
+		differs.Insert(pausedField)
+	}
+	return differs, nil
 }
 
 // readLive reads an object from the API server. The cache holds no managed fields, and no object without the operator's
@@ -88,7 +99,7 @@ func (r *Reconciler) update(
 		return nil, err // another object has replaced it; the next reconcile checks its owner
 	}
 	before, _ = current.DeepCopyObject().(client.Object)
-	if err := r.prepareDeployment(ctx, desired, current); err != nil {
+	if err := r.handOverReplicas(ctx, desired, current); err != nil {
 		return nil, err
 	}
 	if err := r.upgradeManagedFields(ctx, current); err != nil {
@@ -97,42 +108,83 @@ func (r *Reconciler) update(
 	// Without the UID, the apply would create the object again if it was deleted in the meantime, or change another
 	// object of the same name.
 	content.SetUID(live.GetUID())
-	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
+	apply := func() error {
+		return r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(content), fieldOwner, client.ForceOwnership)
+	}
+	err = apply()
+	if apierrors.IsInvalid(err) && r.replaceContent(ctx, current, content) == nil {
+		err = apply() // a conflict if the object was deleted
+	}
 	if err != nil {
 		return nil, fmt.Errorf("applying: %w", err)
 	}
 	return before, nil
 }
 
-// prepareDeployment changes what an apply cannot change about a Deployment:
-//
-//   - If a user set the strategy to RollingUpdate, the API server added parameters that have no field owner. An apply
-//     would leave them, and the API server rejects them together with Recreate.
-//   - Before an autoscaler takes over the number of replicas, the field gets another owner. A field whose last owner
-//     drops it falls back to its default, which is 1 replica.
-func (r *Reconciler) prepareDeployment(ctx context.Context, desired, live client.Object) error {
+// replaceContent writes the content of a live object as a whole. An apply leaves the fields that others own, and some
+// exclude those of the operator: an environment variable has either a value or a source, a volume and a probe are of
+// one kind, and a strategy that a user set to RollingUpdate has parameters that Recreate must not have. An immutable
+// ConfigMap is deleted, and the next reconcile creates it again.
+func (r *Reconciler) replaceContent(ctx context.Context, live client.Object, content *unstructured.Unstructured) error {
+	now, err := toContent(live)
+	if err != nil {
+		return err
+	}
+	switch object := live.(type) {
+	case *corev1.PersistentVolumeClaim:
+		return errors.New("it may hold rows")
+	case *corev1.ConfigMap:
+		if ptr.Deref(object.Immutable, false) {
+			if err := r.Client.Delete(ctx, live, client.Preconditions{UID: new(live.GetUID())}); err != nil {
+				return fmt.Errorf("deleting it, which is immutable: %w", err)
+			}
+			return nil
+		}
+	}
+	patch, err := json.Marshal(replacements(now.Object, content.DeepCopy().Object))
+	if err == nil {
+		err = r.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), fieldOwner)
+	}
+	if err != nil {
+		return fmt.Errorf("replacing its content: %w", err)
+	}
+	return r.upgradeManagedFields(ctx, live)
+}
+
+// replacements returns a JSON patch that makes another object of one, with the same metadata and, unless the other one
+// sets it, the same number of replicas: an autoscaler does.
+func replacements(now, next map[string]any) (operations []map[string]any) {
+	replicas := []string{"spec", "replicas"}
+	number, exists, _ := unstructured.NestedFieldNoCopy(now, replicas...)
+	if _, isDesired, _ := unstructured.NestedFieldNoCopy(next, replicas...); exists && !isDesired {
+		_ = unstructured.SetNestedField(next, number, replicas...)
+	}
+	next["metadata"] = now["metadata"] // its resourceVersion makes this a conflict if the object has changed
+	for field := range now {
+		if _, isDesired := next[field]; !isDesired {
+			operations = append(operations, map[string]any{"op": "remove", "path": "/" + field})
+		}
+	}
+	for field, value := range next {
+		operations = append(operations, map[string]any{"op": "add", "path": "/" + field, "value": value})
+	}
+	return operations
+}
+
+// handOverReplicas gives the number of replicas of a Deployment another field owner before an autoscaler takes it over.
+// A field whose last owner drops it falls back to its default, which is 1 replica.
+func (r *Reconciler) handOverReplicas(ctx context.Context, desired, live client.Object) error {
 	next, isDeployment := desired.(*appsv1.Deployment)
 	now, exists := live.(*appsv1.Deployment)
-	if !isDeployment || !exists {
+	if !isDeployment || !exists || next.Spec.Replicas != nil || !ownsReplicas(now) {
 		return nil
 	}
-	patch := func(kind types.PatchType, spec string, options ...client.PatchOption) error {
-		// The resourceVersion makes this a conflict if the Deployment has changed since it was read.
-		text := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},"spec":%s}`,
-			now.ResourceVersion, spec)
-		return r.Client.Patch(ctx, now, client.RawPatch(kind, []byte(text)), options...)
-	}
-	if next.Spec.Strategy.RollingUpdate == nil && now.Spec.Strategy.RollingUpdate != nil {
-		spec := `{"strategy":{"type":"Recreate","rollingUpdate":null}}`
-		if err := patch(types.MergePatchType, spec, fieldOwner); err != nil {
-			return fmt.Errorf("resetting the strategy: %w", err)
-		}
-	}
-	if next.Spec.Replicas == nil && ownsReplicas(now) {
-		spec := fmt.Sprintf(`{"replicas":%d}`, *now.Spec.Replicas)
-		if err := patch(types.ApplyPatchType, spec, scaleOwner, client.ForceOwnership); err != nil {
-			return fmt.Errorf("handing over the number of replicas: %w", err)
-		}
+	// The resourceVersion makes this a conflict if the Deployment has changed since it was read.
+	patch := fmt.Appendf(nil, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"resourceVersion":%q},`+
+		`"spec":{"replicas":%d}}`, now.ResourceVersion, *now.Spec.Replicas)
+	if err := r.Client.Patch(ctx, now, client.RawPatch(types.ApplyPatchType, patch), scaleOwner,
+		client.ForceOwnership); err != nil {
+		return fmt.Errorf("handing over the number of replicas: %w", err)
 	}
 	return nil
 }
@@ -174,7 +226,7 @@ func keepsPods(live, desired client.Object, differs *fieldpath.Set) bool {
 // hash of what it was built from does not: somebody else may have changed it.
 func changesPods(fields *fieldpath.Set) (changes bool) {
 	fields.Leaves().Iterate(func(path fieldpath.Path) {
-		for _, aboutPods := range []string{".spec.template", ".spec.replicas", ".spec.strategy"} {
+		for _, aboutPods := range []string{".spec.template", ".spec.replicas", ".spec.strategy", pausedField.String()} {
 			changes = changes || strings.HasPrefix(path.String(), aboutPods)
 		}
 	})

@@ -46,6 +46,7 @@ const (
 	ReasonProgressing   = "Progressing"   // a change is being rolled out, and no problem is known
 	ReasonForeignObject = "ForeignObject" // an object of a required name exists and does not belong to the RoseyBot
 	ReasonFieldForced   = "FieldForced"   // somebody else sets a field of an object again whenever the operator does
+	ReasonDeletionWaits = "DeletionWaits" // a finalizer or a pod keeps an object of the RoseyBot that somebody has deleted
 	ReasonTooLarge      = "TooLarge"      // the RoseyBot, or an object of it, is larger than the operator's memory allows
 	ReasonWriteFailed   = "WriteFailed"   // the API server rejected an object, or could not be reached
 

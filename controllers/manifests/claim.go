@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"cmp"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -13,6 +14,10 @@ import (
 // askedClassAnnotation of a claim is the storage class that the spec asked for when the operator created it, or
 // defaultClass. A claim that somebody else created does not have it.
 const askedClassAnnotation = "rosey.dev/asked-storage-class"
+
+// askedSizeAnnotation of a claim is the size that the spec asked for when the operator created it. An admission policy
+// may have made another one of it.
+const askedSizeAnnotation = "rosey.dev/asked-size"
 
 // defaultClass stands for the default storage class, which the API server writes into the claim. It is no class's name.
 const defaultClass = "(default)"
@@ -77,19 +82,22 @@ func claim(bot *v1alpha1.RoseyBot, spec ClaimSpec, observed Observed) *corev1.Pe
 	}
 	claim.Spec.StorageClassName = spec.StorageClass
 	live := Find[*corev1.PersistentVolumeClaim](observed, claim.Name)
+	asked := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	claim.Annotations = map[string]string{
+		askedClassAnnotation: ptr.Deref(spec.StorageClass, defaultClass), askedSizeAnnotation: asked.String(),
+	}
 	if live == nil {
-		claim.Annotations = map[string]string{askedClassAnnotation: ptr.Deref(spec.StorageClass, defaultClass)}
 		return claim
 	}
-	if asked, found := live.Annotations[askedClassAnnotation]; found {
-		claim.Annotations = map[string]string{askedClassAnnotation: asked}
+	maps.DeleteFunc(claim.Annotations, func(key, _ string) bool { return live.Annotations[key] == "" })
+	for key := range claim.Annotations {
+		claim.Annotations[key] = live.Annotations[key]
 	}
 	claim.Spec.AccessModes = live.Spec.AccessModes
 	if claim.Spec.StorageClassName != nil {
 		claim.Spec.StorageClassName = live.Spec.StorageClassName
 	}
 	size, has := live.Spec.Resources.Requests[corev1.ResourceStorage], live.Status.Capacity[corev1.ResourceStorage]
-	asked := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	// A size that the volume does not have yet can be taken back, if what is asked for now is more than it has.
 	if size.Cmp(asked) > 0 && (has.IsZero() || asked.Cmp(has) <= 0) {
 		claim.Spec.Resources.Requests[corev1.ResourceStorage] = size
@@ -117,7 +125,10 @@ func ReplacesClaim(bot *v1alpha1.RoseyBot, live *corev1.PersistentVolumeClaim) b
 		return false
 	}
 	fresh := claim(bot, spec, Observed{})
-	size := live.Spec.Resources.Requests[corev1.ResourceStorage]
+	size, err := resource.ParseQuantity(live.Annotations[askedSizeAnnotation])
+	if err != nil { // an earlier version of the operator created it
+		size = live.Spec.Resources.Requests[corev1.ResourceStorage]
+	}
 	return asked != fresh.Annotations[askedClassAnnotation] ||
 		size.Cmp(fresh.Spec.Resources.Requests[corev1.ResourceStorage]) != 0
 }

@@ -95,8 +95,8 @@ func Labels() []string { return slices.Collect(maps.Keys(labels(&v1alpha1.RoseyB
 // Annotations returns the keys of the annotations that objects and pods can have.
 func Annotations() []string {
 	return []string{
-		templateHashAnnotation, specGenerationAnnotation, askedClassAnnotation, channelAnnotation, configHashAnnotation,
-		pluginKeysAnnotation,
+		templateHashAnnotation, specGenerationAnnotation, askedClassAnnotation, askedSizeAnnotation, channelAnnotation,
+		configHashAnnotation, pluginKeysAnnotation,
 	}
 }
 
