@@ -1,16 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/status"
@@ -25,20 +19,9 @@ const leftOut = "(left out)"
 type censor struct {
 	// foreignLogs says that the logs of containers that are not Rosey's may be shown.
 	foreignLogs bool
-	// values are those of a spec that were left out, as they may be written, if they are long enough to be found elsewhere
-	// without harm.
-	values map[string]bool
-	// replacer replaces values. Nil: they have changed since.
-	replacer *strings.Replacer
+	// values are those of a spec that were left out.
+	values *secretValues
 }
-
-const (
-	// minSecret is the length, in bytes, of a value that is looked for in other texts. A shorter one, such as "true",
-	// would be found in words.
-	minSecret = 8
-	// shownOfSetting is how much of a wrong setting the runtime shows, in UTF-16 code units.
-	shownOfSetting = 40
-)
 
 var (
 	// credentials are those in an address: what is before the last @ of its host. A password may have another @.
@@ -49,56 +32,13 @@ var (
 )
 
 func newCensor(foreignLogs bool) *censor {
-	return &censor{foreignLogs: foreignLogs, values: map[string]bool{}}
+	return &censor{foreignLogs: foreignLogs, values: newSecretValues()}
 }
 
-// remember returns what is written in the place of a value.
+// remember returns what is written in the place of a value, which is looked for in other texts from then on.
 func (c *censor) remember(value any) string {
-	text := fmt.Sprint(value)
-	parts := append(strings.Split(text, "\n"), text, beginning(text), strings.Join(strings.Fields(text), " "))
-	if address := credentials.FindStringIndex(text); address != nil && strings.ContainsAny(text[address[1]:], "/?") {
-		parts = append(parts, text[address[1]:]) // errors of HTTP show it with other credentials
-	}
-	for _, part := range parts {
-		for _, written := range writings(strings.TrimSpace(part)) {
-			if len(part) >= minSecret && len(written) >= minSecret {
-				c.values[written] = true
-			}
-		}
-	}
-	c.replacer = nil
+	c.values.add(fmt.Sprint(value))
 	return leftOut
-}
-
-// beginning returns what the runtime shows of a long setting in front of "…".
-func beginning(text string) string {
-	units := utf16.Encode([]rune(text))
-	if len(units) <= shownOfSetting {
-		return text
-	}
-	return strings.TrimRight(string(utf16.Decode(units[:shownOfSetting-1])), " \uFFFD")
-}
-
-// writings returns a text as logs, errors and JSON may have it.
-func writings(text string) []string {
-	quoted := inQuotes(strconv.Quote(text))
-	return []string{
-		text, status.Printable(text), quoted, asJSON(text, false), asJSON(text, true), asJSON(quoted, false),
-		asJSON(quoted, true),
-	}
-}
-
-func inQuotes(text string) string { return text[1 : len(text)-1] }
-
-// asJSON returns what JSON has between the quotes for a text. With forHTML, <, > and & are escaped too.
-func asJSON(text string, forHTML bool) string {
-	var encoded bytes.Buffer
-	encoder := json.NewEncoder(&encoded)
-	encoder.SetEscapeHTML(forHTML)
-	if encoder.Encode(text) != nil {
-		return text
-	}
-	return inQuotes(strings.TrimSpace(encoded.String()))
 }
 
 // object changes an object of Kubernetes, or a list of them, as decoded from JSON.
@@ -256,24 +196,9 @@ func (c *censor) texts(object any) any {
 // text leaves out of a text what was left out before, then the passwords in addresses: without them, a value that has
 // such an address would not be found.
 func (c *censor) text(text string) string {
-	if c.replacer == nil {
-		c.replacer = newReplacer(c.values)
-	}
-	text = credentials.ReplaceAllString(c.replacer.Replace(text), "${1}"+leftOut+"@")
+	text = credentials.ReplaceAllString(c.values.leaveOut(text), "${1}"+leftOut+"@")
 	if c.foreignLogs || !strings.Contains(text, "exited with code") {
 		return text
 	}
 	return lastLine.ReplaceAllString(text, "${1}"+leftOut)
-}
-
-// newReplacer returns what leaves out values. Of two of which one is in the other, the longer one is replaced.
-func newReplacer(values map[string]bool) *strings.Replacer {
-	sorted := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
-	})
-	var pairs []string
-	for _, value := range sorted {
-		pairs = append(pairs, value, leftOut)
-	}
-	return strings.NewReplacer(pairs...)
 }

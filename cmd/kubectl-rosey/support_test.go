@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,8 +30,14 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// secretText is in everything that must not be in an archive.
+// secretText is in every secret that must not be in an archive, but in shortSecret and shortSetting.
 const secretText = "hush-hush"
+
+// shortSecret and shortSetting are secrets that are looked for as words only. The second one is written with escapes.
+const (
+	shortSecret  = "hu5h"
+	shortSetting = `u"&5h`
+)
 
 func secretNamed(what string) string { return secretText + "-" + what }
 
@@ -78,7 +85,9 @@ func secretBot() (*v1alpha1.RoseyBot, []client.Object) {
 			Name: "weather", Image: "weather:1", NATSCredentialsSecretRef: ref("weather-nats", "password"),
 			EnvFrom: from("weather-env"), Config: map[string]v1alpha1.PluginSetting{"key": pluginSetting("weather-setting")},
 		},
-		{Name: "dice", Builtin: "dice", Config: map[string]v1alpha1.PluginSetting{"webhook": pluginSetting("dice-setting")}},
+		{Name: "dice", Builtin: "dice", Config: map[string]v1alpha1.PluginSetting{
+			"webhook": pluginSetting("dice-setting"), "pin": shortSetting,
+		}},
 	}
 	spec.PluginHost = v1alpha1.PluginHost{
 		NATSCredentialsSecretRef: ref("host-nats", "password"), EnvFrom: from("host-env"),
@@ -87,6 +96,7 @@ func secretBot() (*v1alpha1.RoseyBot, []client.Object) {
 	spec.ExtraEnv = []corev1.EnvVar{
 		{Name: "HTTPS_PROXY", Value: "http://proxy-user:" + secretNamed("proxy") + "@proxy:3128"},
 		{Name: "PLAIN", Value: secretNamed("plain")},
+		{Name: "PIN", Value: shortSecret},
 		{Name: "WORDS", Value: secretNamed("words and more words")},
 		{Name: "ADDRESS", Value: "https://user:password@api.example/?key=" + secretNamed("key")},
 		{Name: "FROM_SECRET", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
@@ -169,6 +179,7 @@ func installSecretBot(t *testing.T) {
 		"plain": "started with " + secretNamed("plain"), "words": long[:60] + secretNamed("words and more words"),
 		"escaped":  `{"url":"https://user:password@api.example/?key=` + secretNamed("key") + `"}`,
 		"redacted": `Get "https://user:***@api.example/?key=` + secretNamed("key") + `": EOF`,
+		"short":    fmt.Sprintf(`pin=%s of {"setting":%q} after\n%s`, shortSecret, shortSetting, shortSecret),
 	} {
 		createEvent(t, "secretive-"+name, "secretive-bot-1", message)
 	}
@@ -242,15 +253,16 @@ func TestArchiveHasNoSecret(t *testing.T) {
 		t.Fatalf("exit code %d, %s%s", code, out, stderr)
 	}
 	files := unpack(t, file)
+	secret := regexp.MustCompile(secretText + "|" + shortSecret + `|u(\\\\*"|\\u0022)(&|\\*u0026)5h`)
 	for name, content := range files {
-		if at := strings.Index(content, secretText); at >= 0 {
-			t.Errorf("%s has a secret: %s", name, content[max(0, at-200):min(len(content), at+100)])
+		if at := secret.FindStringIndex(content); at != nil {
+			t.Errorf("%s has a secret: %s", name, content[max(0, at[0]-200):min(len(content), at[1]+100)])
 		}
 	}
 	for name, want := range map[string]string{
 		"versions.txt": "kubectl-rosey ", "roseybot-secretive.yaml": "name: PLAIN\n    value: (left out)",
 		"objects/deployments.yaml": "name: secretive-db", "objects/pods.yaml": "args: (left out)",
-		"events.yaml":              "started with (left out)",
+		"events.yaml":              "pin=(left out) of",
 		"objects/replicasets.yaml": "name: secretive-bot-5f",
 		"objects/configmaps.yaml":  "subjectPrefix: rosey_films_secretive", "customresourcedefinition.yaml": "v1alpha1",
 		"problems.txt": "logs of container plugin of secretive-plugin-weather-1: left out",
@@ -260,12 +272,15 @@ func TestArchiveHasNoSecret(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"events.yaml": "a pod that is gone", "objects/pods.yaml": "the bot says why",
+		"events.yaml": "started with (left out)", "objects/pods.yaml": "the bot says why",
 		"problems.txt": "logs of container mesh of secretive-bot-1: left out",
 	} {
 		if !strings.Contains(files[name], want) {
 			t.Errorf("%s: want %q in\n%s", name, want, files[name])
 		}
+	}
+	if !strings.Contains(files["events.yaml"], "a pod that is gone") {
+		t.Errorf("the event of a pod that is gone is missing:\n%s", files["events.yaml"])
 	}
 	if strings.Contains(files["events.yaml"], "secretive-night") {
 		t.Errorf("events of another RoseyBot are in the archive:\n%s", files["events.yaml"])
@@ -457,6 +472,32 @@ func TestPasswordsInTextsAreLeftOut(t *testing.T) {
 		"nats://a:p@h1,nats://token@h2":                   "nats://(left out)@h1,nats://(left out)@h2",
 		"it is true that long-secret":                     "it is true that (left out)",
 		"https://example.org/a:b@c":                       "https://example.org/a:b@c",
+	} {
+		if got := c.text(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A short value is found where it is a word, and not in other words. What is everywhere is no secret.
+func TestShortValuesAreLeftOutAsWords(t *testing.T) {
+	t.Parallel()
+	c := newCensor(false)
+	for _, value := range []string{"port", "1234", " p:w$ ", "größe", `a"b&`, "true", "Info", "abc", "1234567"} {
+		c.remember(value)
+	}
+	for text, want := range map[string]string{
+		"port":                           "(left out)",
+		"port 1234, report 12345 x1234":  "(left out) (left out), report 12345 x1234",
+		"1234567 1234":                   "(left out) (left out)",
+		"my-port: my_port":               "my-(left out): my_port",
+		`{"msg":"a\nport\u001b1234"}`:    `{"msg":"a\n(left out)\u001b(left out)"}`,
+		"\x1b[31mport\x1b[0m":            "\x1b[31m(left out)\x1b[0m",
+		"?a%3Dport&b=port%20":            "?a%3D(left out)&b=(left out)%20",
+		"p:w$ xp:w$ p:w$y and p%3Aw%24":  "(left out) xp:w$ (left out)y and (left out)",
+		"größe Übergröße größer":         "(left out) Übergröße größer",
+		`a"b& a\"b& a\"b\u0026 a\\\"b&.`: "(left out) (left out) (left out) (left out).",
+		"true info abc":                  "true info abc",
 	} {
 		if got := c.text(text); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
