@@ -17,9 +17,9 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
-// secretValues are values that may be secret, as they may be written. They are left out of texts: those of minLong bytes
-// or more wherever they stand, and those of minWord bytes or more where they are a word of their own, since "port" is in
-// "report". Shorter ones would be found everywhere.
+// secretValues are values that may be secret, as they may be written. They are left out of texts: those of minLong
+// bytes or more wherever they stand, and those of minWord bytes or more where they are a word of their own, since
+// "port" is in "report". Shorter ones would be found everywhere.
 type secretValues struct {
 	long, words map[string]bool
 	// first are the first bytes of words, and lengths their lengths in bytes, the longest first.
