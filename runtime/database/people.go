@@ -169,18 +169,18 @@ func (e *Engine) exportDeadLetters(
 	if err != nil {
 		return reply, fmt.Errorf("reading the ID of a dead letter: %w", err)
 	}
-	letters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, last, deadLetterPage)
+	deadLetters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, last, deadLetterPage)
 	if err != nil {
 		return reply, err
 	}
 	reply.Items = []bus.PeopleItem{}
 	size := 0
-	for _, letter := range letters {
-		reply.Next = fmt.Sprintf("%s:%d", deadLetterCursor, letter.ID)
-		if !e.isNamedIn(letter.Payload, person) {
+	for _, deadLetter := range deadLetters {
+		reply.Next = fmt.Sprintf("%s:%d", deadLetterCursor, deadLetter.ID)
+		if !e.isNamedIn(deadLetter.Payload, person) {
 			continue
 		}
-		item, err := peopleItem(bus.PeopleDeadLetter, letter.At.UnixMilli(), clientDeadLetter(letter))
+		item, err := peopleItem(bus.PeopleDeadLetter, deadLetter.At.UnixMilli(), clientDeadLetter(deadLetter))
 		if err != nil {
 			return reply, err
 		}
@@ -189,7 +189,7 @@ func (e *Engine) exportDeadLetters(
 			return reply, nil // each has at most as much again
 		}
 	}
-	if len(letters) < deadLetterPage {
+	if len(deadLetters) < deadLetterPage {
 		reply.Next = ""
 	}
 	return reply, nil
@@ -263,16 +263,16 @@ func (e *Engine) peopleForget(ctx context.Context, r Request) (any, error) {
 // forgetDeadLetters removes the dead letters that name a user.
 func (e *Engine) forgetDeadLetters(ctx context.Context, person personRequest) (removed int64, err error) {
 	for last := int64(0); ; {
-		letters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, last, deadLetterPage)
+		deadLetters, err := e.store.DeadLetters(ctx, e.channels.service.Prefix, last, deadLetterPage)
 		if err != nil {
 			return removed, err
 		}
-		for _, letter := range letters {
-			last = letter.ID
-			if !e.isNamedIn(letter.Payload, person) {
+		for _, deadLetter := range deadLetters {
+			last = deadLetter.ID
+			if !e.isNamedIn(deadLetter.Payload, person) {
 				continue
 			}
-			existed, err := e.store.DropDeadLetter(ctx, letter.ID)
+			existed, err := e.store.DropDeadLetter(ctx, deadLetter.ID)
 			if err != nil {
 				return removed, err
 			}
@@ -280,7 +280,7 @@ func (e *Engine) forgetDeadLetters(ctx context.Context, person personRequest) (r
 				removed++
 			}
 		}
-		if len(letters) < deadLetterPage {
+		if len(deadLetters) < deadLetterPage {
 			return removed, nil
 		}
 	}

@@ -123,7 +123,7 @@ func (slowError) Unwrap() error { return errInvalid }
 
 // query returns the handler of a query. ask returns the reply with Success.
 func query[R queryRequest](
-	ask func(e *Engine, ctx context.Context, channel store.Channel, request R, reply queryReply) (any, error),
+	ask func(e *Engine, ctx context.Context, channel store.Channel, request R, in queryInput) (any, error),
 ) handler {
 	return func(e *Engine, ctx context.Context, r Request) (any, error) {
 		request, err := decodeQuery[R](r.Data)
@@ -142,16 +142,16 @@ func query[R queryRequest](
 		}
 		limited, cancel := context.WithTimeout(ctx, maxQueryTime)
 		defer cancel()
-		on := queryReply{now: r.Time, maxBytes: min(r.MaxReply, bus.MaxQueryReplyBytes) - queryOverhead}
+		in := queryInput{now: r.Time, maxBytes: min(r.MaxReply, bus.MaxQueryReplyBytes) - queryOverhead}
 		if cost == needsTimes { // before the turn, which the count of them needs
-			on.times, on.timesErr = e.times(limited, channel)
+			in.times, in.timesErr = e.times(limited, channel)
 		}
 		end, ok := e.queries.begin(limited, cost)
 		if !ok {
 			return busyReply(errManyQueries), nil
 		}
 		defer end()
-		reply, err := ask(e, limited, channel, request, on)
+		reply, err := ask(e, limited, channel, request, in)
 		if err != nil {
 			tooLong := limited.Err() != nil && ctx.Err() == nil
 			return queryFailed(err, tooLong && cost != readsLittle)
@@ -197,8 +197,8 @@ const (
 	needsTimes
 )
 
-// queryReply is what a reply depends on, beside the request.
-type queryReply struct {
+// queryInput is what a reply depends on, beside the request.
+type queryInput struct {
 	now      time.Time // when the request arrived
 	maxBytes int       // of the items
 	// times are set for a query that needs them, or else why they are not there.

@@ -49,19 +49,19 @@ func (q chatQuery) cost() queryCost {
 }
 
 // chat answers bus.QueryChat.
-func (e *Engine) chat(ctx context.Context, channel store.Channel, request chatQuery, reply queryReply) (any, error) {
+func (e *Engine) chat(ctx context.Context, channel store.Channel, request chatQuery, in queryInput) (any, error) {
 	back := request.Cursor.Back
 	ascending := (request.Order == bus.Ascending) != back
 	found, err := e.store.Chat(ctx, channel, store.ChatQuery{
 		Span: request.times(), Ascending: ascending, After: request.Cursor.position(),
 		Match: matchLines(string(request.Username), string(request.Words)),
-		Limit: request.limit(), MaxBytes: reply.maxBytes, MaxRead: maxSearched, Until: time.Now().Add(maxSearchTime),
+		Limit: request.limit(), MaxBytes: in.maxBytes, MaxRead: maxSearched, Until: time.Now().Add(maxSearchTime),
 	})
 	if err != nil {
 		return nil, err
 	}
 	items := chatItems(found.Lines)
-	if fit := fits(items, reply.maxBytes); fit < len(items) {
+	if fit := fits(items, in.maxBytes); fit < len(items) {
 		items = items[:fit]
 		last := found.Lines[fit-1]
 		found.Read, found.More = &store.Position{At: last.At, ID: last.ID}, true

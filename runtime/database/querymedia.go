@@ -39,9 +39,9 @@ func (q mediaQuery) cost() queryCost {
 }
 
 // media answers bus.QueryMedia.
-func (e *Engine) media(ctx context.Context, channel store.Channel, request mediaQuery, reply queryReply) (any, error) {
+func (e *Engine) media(ctx context.Context, channel store.Channel, request mediaQuery, in queryInput) (any, error) {
 	if request.By == bus.MediaByItem || request.By == bus.MediaByUser {
-		return e.mostPlayed(ctx, channel, request, reply)
+		return e.mostPlayed(ctx, channel, request, in)
 	}
 	result := bus.MediaReply{Success: true, Items: []bus.MediaItem{}}
 	var places []place
@@ -59,7 +59,7 @@ func (e *Engine) media(ctx context.Context, channel store.Channel, request media
 	if read.more { // of a user of whom there are few plays
 		result.Next = read.last.encode()
 	}
-	shown := fits(result.Items[:min(limit, len(result.Items))], reply.maxBytes)
+	shown := fits(result.Items[:min(limit, len(result.Items))], in.maxBytes)
 	if shown < len(result.Items) {
 		result.Next = places[shown-1].encode()
 	}
@@ -113,7 +113,7 @@ func (e *Engine) readPlays(
 
 // mostPlayed counts plays by item, or by who queued them.
 func (e *Engine) mostPlayed(
-	ctx context.Context, channel store.Channel, request mediaQuery, reply queryReply,
+	ctx context.Context, channel store.Channel, request mediaQuery, in queryInput,
 ) (any, error) {
 	counts := map[string]*bus.MediaItem{}
 	read, err := e.readPlays(ctx, channel, store.PlayQuery{Span: request.times()}, playsPortion,
@@ -145,7 +145,7 @@ func (e *Engine) mostPlayed(
 		}
 		result.Items = append(result.Items, *counts[at.ID])
 	}
-	shown := fits(result.Items, reply.maxBytes)
+	shown := fits(result.Items, in.maxBytes)
 	if shown < len(result.Items) || result.Next != "" {
 		last := result.Items[shown-1]
 		result.Next = place{ID: keyOfPlay(request.By, last.Media), At: last.AtMS, Value: int64(last.Plays)}.encode()

@@ -30,7 +30,7 @@ func (pluginActionsQuery) cost() queryCost { return readsLittle }
 
 // pluginActions answers bus.QueryPluginActions.
 func (e *Engine) pluginActions(
-	ctx context.Context, channel store.Channel, request pluginActionsQuery, reply queryReply,
+	ctx context.Context, channel store.Channel, request pluginActionsQuery, in queryInput,
 ) (any, error) {
 	rows, err := e.store.PluginActions(ctx, channel, store.PluginActionQuery{
 		Span: request.times(), Plugin: string(request.Plugin), After: request.Cursor.position(), Limit: request.limit() + 1,
@@ -42,7 +42,7 @@ func (e *Engine) pluginActions(
 	for _, row := range rows[:min(len(rows), request.limit())] {
 		result.Items = append(result.Items, pluginActionItem(row))
 	}
-	result.Items = result.Items[:fits(result.Items, reply.maxBytes)]
+	result.Items = result.Items[:fits(result.Items, in.maxBytes)]
 	if shown := len(result.Items); shown < len(rows) {
 		last := rows[shown-1]
 		result.Next = placeOf(last.At, last.ID).encode()

@@ -38,8 +38,8 @@ func (q userQuery) check() error {
 func (userQuery) cost() queryCost { return readsMuch } // the last lines are looked for
 
 // user answers bus.QueryUser.
-func (e *Engine) user(ctx context.Context, channel store.Channel, request userQuery, reply queryReply) (any, error) {
-	times, err := request.within(reply.now, usualUserSpan, maxUserSpan)
+func (e *Engine) user(ctx context.Context, channel store.Channel, request userQuery, in queryInput) (any, error) {
+	times, err := request.within(in.now, usualUserSpan, maxUserSpan)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +64,14 @@ func (e *Engine) user(ctx context.Context, channel store.Channel, request userQu
 	}
 	addHours(&result, counts, request.ahead())
 	lines, err := e.store.Chat(ctx, channel, store.ChatQuery{
-		Match: matchLines(name, ""), Limit: lastLines, MaxBytes: reply.maxBytes / 2, MaxRead: maxReadLast,
+		Match: matchLines(name, ""), Limit: lastLines, MaxBytes: in.maxBytes / 2, MaxRead: maxReadLast,
 		Until: time.Now().Add(maxSearchTime),
 	})
 	if err != nil {
 		return nil, err
 	}
 	items := chatItems(lines.Lines)
-	result.LastLines = items[:fits(items, reply.maxBytes/2)]
+	result.LastLines = items[:fits(items, in.maxBytes/2)]
 	return result, nil
 }
 

@@ -46,29 +46,29 @@ var userOrders = map[bus.UsersSort]struct {
 }
 
 // users answers bus.QueryUsers.
-func (e *Engine) users(ctx context.Context, channel store.Channel, request usersQuery, reply queryReply) (any, error) {
+func (e *Engine) users(ctx context.Context, channel store.Channel, request usersQuery, in queryInput) (any, error) {
 	total, err := e.store.CountUsers(ctx, channel)
 	if err != nil {
 		return nil, err
 	}
-	if reply.timesErr != nil {
-		return nil, reply.timesErr
+	if in.timesErr != nil {
+		return nil, in.timesErr
 	}
 	var page usersPage
 	if request.Sort == bus.UsersByHours {
-		page, err = e.usersByHours(ctx, channel, request, reply.times)
+		page, err = e.usersByHours(ctx, channel, request, in.times)
 	} else {
 		page, err = e.usersOf(ctx, channel, request)
 	}
 	if err != nil {
 		return nil, err
 	}
-	reply.times.complete(page.users)
+	in.times.complete(page.users)
 	result := bus.UsersReply{Success: true, Items: []bus.UserItem{}, Total: total}
 	for _, user := range page.users[:min(len(page.users), request.limit())] {
 		result.Items = append(result.Items, userItem(user))
 	}
-	result.Items = result.Items[:fits(result.Items, reply.maxBytes)]
+	result.Items = result.Items[:fits(result.Items, in.maxBytes)]
 	if shown := len(result.Items); shown < len(page.users) {
 		result.Next = page.places[shown-1].encode()
 	} else if page.rest != nil {

@@ -228,8 +228,8 @@ func (s *Service) subscribe(ctx, working context.Context) error {
 
 // work handles what arrives until the inbox is closed and empty. It fails when ctx ends before.
 func (s *Service) work(ctx, maintaining context.Context) error {
-	var maintenance sync.WaitGroup
-	defer maintenance.Wait()
+	var beside sync.WaitGroup // what is done beside the batches
+	defer beside.Wait()
 	room := make([]arrival, 0, maxBatch)
 	for {
 		batch := s.inbox.next(room)
@@ -237,7 +237,7 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 			return nil
 		}
 		s.handling(len(batch), s.worksBeside(batch))
-		if err := s.handle(ctx, maintaining, &maintenance, batch); err != nil {
+		if err := s.handle(ctx, maintaining, &beside, batch); err != nil {
 			lost := countLost(batch) + s.inbox.discard()
 			if lost == 0 {
 				return nil // the stream still has all of them
@@ -251,7 +251,7 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 // handle stores the events of a batch in as few transactions as the requests between them allow: a reply also confirms
 // that what came before the request is stored.
 func (s *Service) handle(
-	ctx, maintaining context.Context, maintenance *sync.WaitGroup, batch []arrival,
+	ctx, maintaining context.Context, beside *sync.WaitGroup, batch []arrival,
 ) error {
 	first := 0
 	for at, one := range batch {
@@ -267,9 +267,9 @@ func (s *Service) handle(
 		}
 		if takesLong(one.message.Suffix) { // nothing must wait for it
 			s.beside.Add(1)
-			maintenance.Go(func() {
+			beside.Go(func() {
 				defer s.beside.Add(-1)
-				_ = s.answer(maintaining, one)
+				_ = s.answer(maintaining, one) // it fails when the service ends: the client has no reply and tries again
 			})
 			continue
 		}

@@ -166,9 +166,9 @@ func (b *batch) deadLetter(ctx context.Context, m *bus.Message, reason error) {
 	if id == "" && m.StreamID != "" {
 		id = bus.MsgID(streamEventID(m.Time, m.StreamID), m.Suffix)
 	}
-	letter := store.NewDeadLetter(string(m.Suffix), id, reason.Error(), m.Data, m.Time)
-	letter.Prefix = b.deadLetterPrefix()
-	b.deadLetters = append(b.deadLetters, letter)
+	dead := store.NewDeadLetter(string(m.Suffix), id, reason.Error(), m.Data, m.Time)
+	dead.Prefix = b.deadLetterPrefix()
+	b.deadLetters = append(b.deadLetters, dead)
 	traceDeadLetter(ctx, m, reason)
 }
 

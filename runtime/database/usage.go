@@ -146,9 +146,9 @@ func (l *limits) isNewLine(channel store.Channel, id int64) bool {
 	return true
 }
 
-// strangers returns the names of the users in events who may exceed the limit of people, by channel. A user whose name
+// newPeople returns the names of the users in events who may exceed the limit of people, by channel. A user whose name
 // was not seen since the last measurement counts as new until it is known better.
-func (l *limits) strangers(events []store.Event) map[store.Channel][]string {
+func (l *limits) newPeople(events []store.Event) map[store.Channel][]string {
 	l.usage.mu.Lock()
 	defer l.usage.mu.Unlock()
 	found := map[store.Channel]map[string]bool{}
@@ -190,7 +190,7 @@ func (l *limits) learn(channel store.Channel, people int, known map[string]bool)
 
 // enforceLimits removes the events of the batch that would exceed a limit of what is stored.
 func (b *batch) enforceLimits(ctx context.Context) error {
-	for channel, names := range b.limits.strangers(b.events) {
+	for channel, names := range b.limits.newPeople(b.events) {
 		err := b.retry(ctx, func() error {
 			people, err := b.store.CountUsers(ctx, channel)
 			if err != nil {

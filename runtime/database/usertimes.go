@@ -47,9 +47,9 @@ const (
 	// timesKept is for how long times are good enough at least. Counting them may take a twentieth of the time.
 	timesKept   = time.Second
 	timesFactor = 20
-	// timesPatience is how long a request waits for a count while older times are known, and firstPatience while none are.
-	timesPatience = 200 * time.Millisecond
-	firstPatience = time.Second
+	// timesWait is how long a request waits for a count while older times are known, and firstTimesWait while none are.
+	timesWait      = 200 * time.Millisecond
+	firstTimesWait = time.Second
 	// timesTurn is how long a count keeps the turn of requests that read much.
 	timesTurn = 50 * time.Millisecond
 	// maxKnownTimes bounds the users whose times are remembered, of all channels. Of a channel with more, those are who
@@ -92,11 +92,11 @@ func (e *Engine) times(ctx context.Context, channel store.Channel) (*knownTimes,
 	if count == nil {
 		return known, nil
 	}
-	patience := firstPatience
+	wait := firstTimesWait
 	if known != nil {
-		patience = timesPatience
+		wait = timesWait
 	}
-	waiting := time.NewTimer(patience)
+	waiting := time.NewTimer(wait)
 	defer waiting.Stop()
 	select {
 	case <-count.done:
