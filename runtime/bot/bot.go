@@ -54,8 +54,8 @@ type Bot struct {
 	feed      *feed
 	waiting   <-chan struct{}
 	live      *live
-	// looks are functions that the session's goroutine is to call.
-	looks chan func(*session)
+	// sessionCalls are functions that the session's goroutine is to call.
+	sessionCalls chan func(*session)
 
 	// elector is nil for a bot that is the only one.
 	elector *leader.Elector
@@ -80,19 +80,19 @@ type Bot struct {
 func New(configuration config.Config, o Options) *Bot {
 	started := time.Now()
 	b := &Bot{
-		config:    configuration,
-		publisher: o.Publisher,
-		requester: o.Requester,
-		log:       o.Log,
-		check:     status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
-		timings:   defaultTimings(),
-		started:   started,
-		ids:       bus.NewIDs(started),
-		instance:  o.Instance,
-		tracker:   speech.NewTracker(configuration.Channel.MaxMessageLength),
-		looks:     make(chan func(*session)),
-		elector:   o.Elector,
-		waiting:   o.Waiting,
+		config:       configuration,
+		publisher:    o.Publisher,
+		requester:    o.Requester,
+		log:          o.Log,
+		check:        status.NewRecorder(status.ChannelCheck, "joining channel "+configuration.Channel.Name),
+		timings:      defaultTimings(),
+		started:      started,
+		ids:          bus.NewIDs(started),
+		instance:     o.Instance,
+		tracker:      speech.NewTracker(configuration.Channel.MaxMessageLength),
+		sessionCalls: make(chan func(*session)),
+		elector:      o.Elector,
+		waiting:      o.Waiting,
 	}
 	b.metrics = newMetrics(o.Registerer, b.leads)
 	b.feed = newFeed(o.Conn, o.Subjects, configuration.Channel.Name, b.metrics)

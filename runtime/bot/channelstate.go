@@ -76,7 +76,7 @@ func (b *Bot) channelCommands(context.Context) any {
 // and two replies would be one too many.
 func (b *Bot) channelState(ctx context.Context) any {
 	state := b.emptyState()
-	joined := b.look(ctx, func(s *session) { s.describe(&state, bus.PluginThings...) })
+	joined := b.inSession(ctx, func(s *session) { s.describe(&state, bus.PluginThings...) })
 	if !joined {
 		state.FeedPosition, state.At = b.feed.position(), time.Now().UnixMilli()
 	}

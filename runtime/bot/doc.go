@@ -53,9 +53,9 @@
 // # Commands and plugins
 //
 // The configuration of commands and plugins is in files that may change while the bot runs. They are read every second,
-// whether the bot is in the channel or not, and what changed is put into force (plugins.go). A file with a mistake
-// leaves what was in force, and a Check reports it. For each session the commands and plugins get the speaker and the
-// room; between sessions they get nothing.
+// whether the bot is in the channel or not, and what changed is put into force (live.go). A file with a mistake leaves
+// what was in force, and a Check reports it. For each session the commands and plugins get the speaker and the room;
+// between sessions they get nothing.
 //
 // # What is published
 //

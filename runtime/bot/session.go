@@ -103,7 +103,7 @@ func (b *Bot) dial(ctx context.Context, used passwords) (*cytube.Conn, error) {
 	return cytube.Dial(ctx, options)
 }
 
-// run handles events, timers and looks of others, one at a time. Nothing that it calls waits for the network:
+// run handles events, timers and calls of others, one at a time. Nothing that it calls waits for the network:
 // the server disconnects a client that does not read.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -135,27 +135,27 @@ func (s *session) run(ctx context.Context) error {
 			now := time.Now()
 			s.sampleUsers(ctx, now)
 			counts.Reset(s.counts.next(now))
-		case look := <-s.looks:
-			look(s)
+		case call := <-s.sessionCalls:
+			call(s)
 		}
 	}
 }
 
-// lookTimeout is far more than the handling of one event takes.
-const lookTimeout = time.Second
+// sessionCallTimeout is far more than the handling of one event takes.
+const sessionCallTimeout = time.Second
 
-// look has the session's goroutine call f between two events. It reports whether it did: not while the bot is not in
-// the channel.
-func (b *Bot) look(ctx context.Context, f func(*session)) bool {
+// inSession has the session's goroutine call f between two events. It reports whether it did: not while the bot is not
+// in the channel.
+func (b *Bot) inSession(ctx context.Context, f func(*session)) bool {
 	if b.check.Check().Reason != status.ReasonJoined {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, sessionCallTimeout)
 	defer cancel()
-	looked := make(chan struct{})
+	called := make(chan struct{})
 	select {
-	case b.looks <- func(s *session) { f(s); close(looked) }:
-		<-looked
+	case b.sessionCalls <- func(s *session) { f(s); close(called) }:
+		<-called
 		return true
 	case <-ctx.Done():
 		return false
@@ -165,7 +165,7 @@ func (b *Bot) look(ctx context.Context, f func(*session)) bool {
 // Snapshot returns the state of the channel, and nil while the bot is not in it.
 func (b *Bot) Snapshot(ctx context.Context) *room.Snapshot {
 	var snapshot room.Snapshot
-	if !b.look(ctx, func(s *session) { snapshot = s.room.Snapshot(time.Now()) }) {
+	if !b.inSession(ctx, func(s *session) { snapshot = s.room.Snapshot(time.Now()) }) {
 		return nil
 	}
 	snapshot.Server, snapshot.Name = b.config.Channel.Server, b.config.Channel.Name
