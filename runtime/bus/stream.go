@@ -240,11 +240,29 @@ func differences(current, wanted jetstream.StreamConfig) (different []string) {
 			different = append(different, "unexpected subject "+subject)
 		}
 	}
+	return append(different, unusableSettings(current, wanted)...)
+}
+
+// unusableSettings describes the settings, other than its subjects, with which the stream could not be used.
+func unusableSettings(current, wanted jetstream.StreamConfig) (different []string) {
 	different = appendDifference(different, "retention", current.Retention, wanted.Retention)
 	different = appendDifference(different, "discard", current.Discard, wanted.Discard)
 	different = appendDifference(different, "no_ack", current.NoAck, false)
 	different = appendDifference(different, "sealed", current.Sealed, false)
 	return appendDifference(different, "mirror or sources", current.Mirror != nil || len(current.Sources) > 0, false)
+}
+
+// Changed returns a StreamError if somebody has changed a stream that was bound so that it loses events, or takes none.
+// Its subjects do not count, which another version may have added. Nil: it can be used.
+func (b *Binding) Changed(current jetstream.StreamConfig) *StreamError {
+	different := unusableSettings(current, b.wanted)
+	if !b.manual {
+		different = append(different, fixedLimits(current, b.wanted)...)
+	}
+	if len(different) == 0 {
+		return nil
+	}
+	return mismatch(b.wanted.Name, "was changed while it is used, so that events can be lost", different)
 }
 
 // fixedLimits describes the limits that the server cannot update, or that somebody else must have set on purpose.

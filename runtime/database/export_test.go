@@ -32,3 +32,8 @@ func WithMaxRequestAge(d time.Duration) func(*ServiceOptions) {
 func WithTakeover(abandoned, absent time.Duration) func(*ServiceOptions) {
 	return func(o *ServiceOptions) { o.abandonedAfter, o.absentAfter = abandoned, absent }
 }
+
+// BacklogInterval replaces backlogInterval.
+func BacklogInterval(d time.Duration) func(*ServiceOptions) {
+	return func(o *ServiceOptions) { o.backlogInterval = d }
+}

@@ -55,7 +55,7 @@ type ServiceOptions struct {
 
 	maxRequestAge time.Duration // 0: defaultMaxRequestAge
 	// 0: the constants of the same names
-	abandonedAfter, absentAfter time.Duration
+	abandonedAfter, absentAfter, backlogInterval time.Duration
 }
 
 // Service is the database service of one subject prefix: an Engine behind NATS.
@@ -97,6 +97,7 @@ func NewService(o ServiceOptions) *Service {
 		engine: s.engine, conn: o.Conn, subjects: o.Subjects, binding: o.Binding, inbox: s.inbox, inFlight: s.inFlight,
 		log:       o.Log,
 		consuming: status.NewRecorder(status.EventsCheck, ""),
+		interval:  cmp.Or(o.backlogInterval, backlogInterval),
 	}
 	s.stream.owner = newStreamOwner(o, s.engine)
 	s.stream.consuming.Set(true, status.ReasonStreamBound, "")

@@ -33,15 +33,18 @@ type streamConsumer struct {
 	inFlight *inFlight
 	metrics  *serviceMetrics
 	log      *slog.Logger
+	interval time.Duration // backlogInterval, except in tests
 
 	owner     *streamOwner
-	caughtUp  time.Time                       // when the stream was created whose events were read again
-	behind    string                          // why it may not read events again that the database lacks; empty: none
-	consuming *status.Recorder                // not OK while the stream's events may not be consumed, or not be read again
-	lost      atomic.Uint64                   // events that the stream removed before they were stored
-	lostUntil atomic.Uint64                   // the last sequence that lost includes
-	waiting   atomic.Pointer[uint64]          // events of the stream that are not stored; nil: unknown, or there is none
-	request   atomic.Pointer[consumerRequest] // the latest that had a consumer; nil: events do not come from a stream
+	caughtUp  time.Time              // when the stream was created whose events were read again
+	behind    string                 // why it may not read events again that the database lacks; empty: none
+	consuming *status.Recorder       // not OK while the stream's events may not be consumed, or not be read again
+	lost      atomic.Uint64          // events that the stream removed before they were stored
+	lostUntil atomic.Uint64          // the last sequence that lost includes
+	waiting   atomic.Pointer[uint64] // events of the stream that are not stored; nil: unknown, or there is none
+	// changed says that somebody has paused the consumer, or changed the stream so that it loses events; nil: nobody has.
+	changed atomic.Pointer[bus.StreamError]
+	request atomic.Pointer[consumerRequest] // the latest that had a consumer; nil: events do not come from a stream
 }
 
 // consume delivers the stream's events to the inbox until ctx ends, and those in transit until working ends. ready is
@@ -64,7 +67,7 @@ func (c *streamConsumer) consume(
 	}
 	durable := request.consumer
 	c.note(request)
-	defer c.waiting.Store(nil)
+	defer func() { c.waiting.Store(nil); c.changed.Store(nil) }()
 	// Before anything is delivered, because only what was not delivered can be lost.
 	var state *jetstream.ConsumerInfo
 	err = c.conn.Do(ctx, bus.RequestTimeout, c.subjects.StreamName(), func(ctx context.Context) (err error) {
@@ -93,8 +96,9 @@ func (c *streamConsumer) consume(
 		return err
 	}
 	err = c.pull(ctx, working, durable, bound.Stream.CachedInfo().Created)
-	if cause := context.Cause(ctx); errors.Is(cause, errOtherOwner) {
-		err = cause
+	cause := context.Cause(ctx)
+	if _, unusable := errors.AsType[*bus.StreamError](cause); unusable || errors.Is(cause, errOtherOwner) {
+		err = cause // of watchBacklog
 	}
 	return err
 }
@@ -113,6 +117,10 @@ func (c *streamConsumer) note(request *consumerRequest) {
 func (c *streamConsumer) withRequest(check status.Check) status.Check {
 	request := c.request.Load()
 	if request == nil {
+		return check
+	}
+	if changed := c.changed.Load(); changed != nil {
+		check.OK, check.Reason, check.Message = false, changed.Reason, changed.Message
 		return check
 	}
 	if len(request.refused) > 0 {
@@ -154,17 +162,23 @@ func sizeInMemory(m *jetstream.RawStreamMsg) int64 {
 }
 
 // watchBacklog reads the states of stream and consumer at intervals until ctx ends, and records how far events are
-// stored, unless the database lacks earlier ones. It ends with an error if another database has taken over the stream.
+// stored, unless the database lacks earlier ones. It ends with an error if another database has taken over the stream,
+// or somebody has changed the consumer so that it cannot be used.
 func (c *streamConsumer) watchBacklog(
 	ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, databaseID string,
 ) error {
 	recorded := uint64(0)
-	for backoff.Sleep(ctx, backlogInterval) {
+	for backoff.Sleep(ctx, c.interval) {
 		_, _ = c.binding.Bind(ctx) // limits that could not be changed are tried again; its check has the error
 		state, err := c.readBacklog(ctx, stream, consumer)
 		if err == nil && ownerOf(state.Config.Metadata).isOther(databaseID) {
 			return fmt.Errorf("%w: the database %s has taken over the stream", errOtherOwner,
 				state.Config.Metadata[ownerKey])
+		}
+		if err == nil {
+			if err := checkConsumer(state); err != nil {
+				return err
+			}
 		}
 		if err == nil && state.AckFloor.Stream != recorded && c.behind == "" {
 			err = c.record(ctx, stream.CachedInfo(), state.AckFloor.Stream)
@@ -196,6 +210,7 @@ func (c *streamConsumer) readBacklog(
 	c.metrics.pending.Set(float64(state.NumPending))
 	c.metrics.unacknowledged.Set(float64(state.NumAckPending))
 	c.waiting.Store(new(state.NumPending + uint64(max(state.NumAckPending, 0))))
+	c.noteChange(ctx, state, info)
 	// Delivered messages are in a service's memory, so they are not lost with the stream's copy.
 	known := max(state.AckFloor.Stream, state.Delivered.Stream, c.lostUntil.Load())
 	if first := info.State.FirstSeq; first > known+1 {
@@ -207,6 +222,26 @@ func (c *streamConsumer) readBacklog(
 			"see nats.jetStream.maxBytes and maxAge", "events", lost, "first", first)
 	}
 	return state, nil
+}
+
+// noteChange records what somebody has done to the stream or its consumer while they are used.
+func (c *streamConsumer) noteChange(ctx context.Context, state *jetstream.ConsumerInfo, info *jetstream.StreamInfo) {
+	var changed *bus.StreamError
+	switch {
+	case state.Paused:
+		changed = &bus.StreamError{Reason: status.ReasonStreamUnavailable, Message: fmt.Sprintf(
+			"the consumer %s of the stream %s is paused, so events wait in the stream: somebody has to resume it, "+
+				"for example with nats consumer resume", state.Name, state.Stream)}
+	default:
+		changed = c.binding.Changed(info.Config)
+	}
+	before := c.changed.Swap(changed)
+	switch {
+	case changed != nil && (before == nil || before.Message != changed.Message):
+		c.log.ErrorContext(ctx, "[NATS] "+changed.Message)
+	case changed == nil && before != nil:
+		c.log.InfoContext(ctx, "[NATS] the stream and its consumer are as they should be again")
+	}
 }
 
 // barrierTimeout bounds the requests of a barrier, because the worker waits for them.

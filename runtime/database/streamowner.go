@@ -106,12 +106,18 @@ func (r *consumerRequest) checkProvided() error {
 			"the consumer %s of the stream %s does not exist, and nats.jetStream.provisioning is manual: "+
 				"an administrator has to create it, for example with rosey nats create", r.name, r.stream.Config.Name)}
 	}
-	has := r.consumer.CachedInfo().Config
+	return checkConsumer(r.consumer.CachedInfo())
+}
+
+// checkConsumer returns an error if a consumer has settings with which it does not deliver every event, or not to a
+// service.
+func checkConsumer(info *jetstream.ConsumerInfo) error {
+	has := info.Config
 	if has.AckPolicy != jetstream.AckExplicitPolicy || has.DeliverSubject != "" ||
 		has.FilterSubject != "" || len(has.FilterSubjects) > 0 {
 		return &bus.StreamError{Reason: status.ReasonStreamMismatch, Message: fmt.Sprintf(
 			"the consumer %s of the stream %s cannot be used: expected explicit acknowledgement, "+
-				"no deliver subject and no filter", r.name, r.stream.Config.Name)}
+				"no deliver subject and no filter", info.Name, info.Stream)}
 	}
 	return nil
 }

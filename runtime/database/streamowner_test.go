@@ -115,6 +115,60 @@ func TestRemovedStreamIsCreatedAgain(t *testing.T) {
 	same(t, "lines", []string{"after"}, r.texts())
 }
 
+// Somebody pauses the consumer, gives it a filter, or limits the stream while they are used.
+func TestAStreamThatNoLongerDeliversDoesNotLookWell(t *testing.T) {
+	r := newStreamRig(t)
+	s := r.startWithStream(database.BacklogInterval(10 * time.Millisecond))
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	js, err := jetstream.New(r.client)
+	must(err)
+	shown := func(reason status.Reason, words string) {
+		t.Helper()
+		natstest.Eventually(t, "the check to say "+words, func() bool {
+			check := s.EventsCheck()
+			return check.Reason == reason && strings.Contains(check.Message, words) && check.OK == (words == "")
+		})
+	}
+	_, err = js.PauseConsumer(t.Context(), "rosey_events", "rosey_db", time.Now().Add(time.Hour))
+	must(err)
+	shown(status.ReasonStreamUnavailable, "the consumer rosey_db of the stream rosey_events is paused")
+	r.publishChat("while it is paused")
+	_, err = js.ResumeConsumer(t.Context(), "rosey_events", "rosey_db")
+	must(err)
+	shown(status.ReasonStreamBound, "")
+	r.waitUntilStreamStored()
+	same(t, "lines", []string{"while it is paused"}, r.texts())
+
+	stream, err := js.Stream(t.Context(), "rosey_events")
+	must(err)
+	limited := stream.CachedInfo().Config
+	limited.MaxMsgs = 1
+	_, err = js.UpdateStream(t.Context(), limited)
+	must(err)
+	shown(status.ReasonStreamMismatch, "max_msgs 1, expected -1")
+	limited.MaxMsgs = -1
+	_, err = js.UpdateStream(t.Context(), limited)
+	must(err)
+	shown(status.ReasonStreamBound, "")
+
+	consumer, err := stream.Consumer(t.Context(), "rosey_db")
+	must(err)
+	filtered := consumer.CachedInfo().Config
+	filtered.FilterSubject = "rosey.db.user.joined"
+	_, err = stream.UpdateConsumer(t.Context(), filtered)
+	must(err)
+	shown(status.ReasonStreamMismatch, "no filter")
+	filtered.FilterSubject = ""
+	_, err = stream.UpdateConsumer(t.Context(), filtered)
+	must(err)
+	shown(status.ReasonStreamBound, "")
+}
+
 // Without JetStream a service receives events by core NATS. A server with JetStream takes its place.
 func TestStreamIsBoundAfterReconnect(t *testing.T) {
 	r := newRig(t)
