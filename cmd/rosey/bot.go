@@ -164,7 +164,7 @@ func (c *component) newElector(conn *bus.Conn) *leader.Elector {
 // isFalse reports whether a file contains false. A file that cannot be read may once have contained something else: a
 // bot that wrongly believes to be the only one would be in the channel beside the leader.
 func isFalse(file string) bool {
-	content, err := os.ReadFile(file)
+	content, err := config.ReadBoundedFile(file, 64)
 	return err == nil && strings.TrimSpace(string(content)) == strconv.FormatBool(false)
 }
 

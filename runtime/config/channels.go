@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"regexp"
 	"strings"
 )
@@ -38,7 +36,7 @@ func NewChannelList(file string) *ChannelList { return &ChannelList{file: file} 
 
 // Read returns the channels that the file names now. It is cheap while the file does not change.
 func (l *ChannelList) Read() ([]ListedChannel, error) {
-	content, err := readBounded(l.file, maxListBytes)
+	content, err := ReadBoundedFile(l.file, maxListBytes)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading the list of channels: %w", err)
@@ -51,25 +49,6 @@ func (l *ChannelList) Read() ([]ListedChannel, error) {
 	}
 	l.content, l.channels = content, channels
 	return channels, nil
-}
-
-// readBounded returns the content of a file of at most limit bytes.
-func readBounded(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the file
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	return ReadBounded(file, name, limit)
-}
-
-// ReadBounded reads at most limit bytes. More are an error, which calls what is read name.
-func ReadBounded(in io.Reader, name string, limit int64) ([]byte, error) {
-	content, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err == nil && int64(len(content)) > limit {
-		err = fmt.Errorf("%s: expected at most %d bytes", name, limit)
-	}
-	return content, err
 }
 
 // ParseChannels returns the channels in the content of a file, with defaults. Empty content is an error: it may be a

@@ -94,7 +94,7 @@ var ErrSecretAbsent = errors.New("absent or empty")
 // secret at each use, so that a rotated one takes effect without a restart. The error is ErrSecretAbsent if there is no
 // secret.
 func ReadSecret(source string) (string, error) {
-	data, err := os.ReadFile(source)
+	data, err := ReadBoundedFile(source, maxSecretBytes)
 	if errors.Is(err, os.ErrNotExist) {
 		if at := strings.LastIndex(source, "#/"); at >= 0 {
 			return readSecretInside(source[:at], source[at+1:])
@@ -117,7 +117,7 @@ func ReadSecret(source string) (string, error) {
 
 func readSecretInside(file, pointer string) (string, error) {
 	absent := fmt.Errorf("secret %s in file %s: %w", pointer, file, ErrSecretAbsent)
-	data, err := os.ReadFile(file)
+	data, err := ReadBoundedFile(file, maxConfigBytes)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", absent
 	}

@@ -77,7 +77,7 @@ func readLive(file string, limit int64, last []byte, parse func([]byte) error) (
 	if file == "" {
 		return nil, nil
 	}
-	content, err := readBounded(file, limit)
+	content, err := ReadBoundedFile(file, limit)
 	switch {
 	case err != nil:
 		return last, fmt.Errorf("reading the configuration: %w", err)

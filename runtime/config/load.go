@@ -116,7 +116,7 @@ func (l *loader) readFile(s Sources) error {
 	if s.File == "" {
 		return nil
 	}
-	data, err := os.ReadFile(s.File)
+	data, err := ReadBoundedFile(s.File, maxConfigBytes)
 	if s.Optional && errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -26,7 +26,7 @@ type Provenance struct {
 
 // ReadProvenance returns the content of a file for Database.ProvenanceFile.
 func ReadProvenance(file string) (Provenance, error) {
-	content, err := readBounded(file, maxProvenanceBytes)
+	content, err := ReadBoundedFile(file, maxProvenanceBytes)
 	if err != nil {
 		return Provenance{}, fmt.Errorf("reading where the database comes from: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf16"
 
@@ -136,5 +137,32 @@ func TestFilesWithoutContent(t *testing.T) {
 	_, err := config.ParseProvenance([]byte("# a comment\n---\n---\ntakeOver: [\n"))
 	if err == nil || !strings.Contains(err.Error(), "line 4") && !strings.Contains(err.Error(), "line 5") {
 		t.Errorf("a syntax error in line 4: %v", err)
+	}
+}
+
+// Somebody names a pipe to which nobody writes, or a file without an end.
+func TestNoFileIsReadWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.ReadSecret(pipe); !errors.Is(err, config.ErrSecretAbsent) {
+		t.Errorf("a secret from a pipe: %v", err)
+	}
+	_, err := config.Sources{File: pipe}.Load(status.CLIComponent)
+	if err != nil {
+		t.Errorf("a configuration from a pipe, which is as an empty one: %v", err)
+	}
+	if _, err := config.NewChannelList(pipe).Read(); err == nil {
+		t.Error("a list of channels from a pipe: no error")
+	}
+	const endless = "/dev/zero: expected at most"
+	if _, err := config.ReadSecret("/dev/zero"); err == nil || !strings.Contains(err.Error(), endless) {
+		t.Errorf("a secret without an end: %v", err)
+	}
+	_, err = config.Sources{File: "/dev/zero"}.Load(status.CLIComponent)
+	if err == nil || !strings.Contains(err.Error(), endless) {
+		t.Errorf("a configuration without an end: %v", err)
 	}
 }

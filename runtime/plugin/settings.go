@@ -252,12 +252,7 @@ func settingsInFile(path string) (map[string]string, error) {
 }
 
 func readSettings(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the settings: %w", err)
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	content, err := config.ReadBounded(file, path, maxSettingsBytes)
+	content, err := config.ReadBoundedFile(path, maxSettingsBytes)
 	if err != nil {
 		return nil, fmt.Errorf("reading the settings: %w", err)
 	}

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
+
+	"rosey.dev/rosey/runtime/config"
 )
 
 const (
@@ -84,20 +86,12 @@ func parseHeader(pair string) (name, value string, ok bool) {
 }
 
 func (f headersFile) content() (string, error) {
-	file, err := os.Open(string(f))
+	content, err := config.ReadBoundedFile(string(f), maxHeadersBytes)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("headers file %s: it does not exist", string(f))
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the headers for the receiver: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxHeadersBytes+1))
-	if err != nil {
-		return "", fmt.Errorf("reading the headers for the receiver: %w", err)
-	}
-	if len(content) > maxHeadersBytes {
-		return "", fmt.Errorf("headers file %s: expected at most %d bytes", string(f), maxHeadersBytes)
+		return "", fmt.Errorf("reading the headers file %s: %w", string(f), err)
 	}
 	return strings.TrimPrefix(string(content), "\ufeff"), nil
 }

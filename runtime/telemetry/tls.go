@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"rosey.dev/rosey/runtime/config"
 )
 
 // The files of Settings.TLSDir, named like the keys of a Secret of type kubernetes.io/tls.
@@ -77,8 +79,11 @@ func (d tlsDir) certificate() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
+// maxTLSBytes is what a Secret can hold.
+const maxTLSBytes = 1 << 20
+
 func (d tlsDir) read(file string) ([]byte, error) {
-	content, err := os.ReadFile(filepath.Join(string(d), file))
+	content, err := config.ReadBoundedFile(filepath.Join(string(d), file), maxTLSBytes)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("directory %s: %s: %w", string(d), file, os.ErrNotExist)
 	}
