@@ -43,11 +43,11 @@ var decoders = map[string]decoder{
 	"addUser":      as(func(u wireUser) Event { return AddUser{User: u.user()} }),
 	"userLeave":    as(func(u wireUser) Event { return UserLeave{Name: string(u.Name)} }),
 	"userlist":     listed("userlist"),
-	"usercount":    as(func(count int) Event { return UserCount{Count: count} }),
-	"setUserRank":  as(func(u wireUser) Event { return SetUserRank{Name: string(u.Name), Rank: u.Rank} }),
+	"usercount":    as(func(count wireCount) Event { return UserCount{Count: int(count)} }),
+	"setUserRank":  as(func(u wireUser) Event { return SetUserRank{Name: string(u.Name), Rank: float64(u.Rank)} }),
 	"setUserMeta":  as(userMeta),
 	"setAFK":       as(func(u wireAFK) Event { return SetAFK{Name: string(u.Name), AFK: u.AFK} }),
-	"rank":         as(func(rank float64) Event { return Rank{Rank: rank} }),
+	"rank":         as(func(rank wireRank) Event { return Rank{Rank: float64(rank)} }),
 	"login":        as(wireLogin.event),
 	"needPassword": as(func(wrong bool) Event { return NeedPassword{Wrong: wrong} }),
 	"kick":         as(func(k wireKick) Event { return Kick{Reason: string(k.Reason)} }),
@@ -167,7 +167,7 @@ func (v *wireVote) UnmarshalJSON(data []byte) error {
 
 type wireUser struct {
 	Name wireName `json:"name"`
-	Rank float64  `json:"rank"`
+	Rank wireRank `json:"rank"`
 	Meta struct {
 		AFK   bool `json:"afk"`
 		Muted bool `json:"muted"`
@@ -175,7 +175,7 @@ type wireUser struct {
 }
 
 func (u wireUser) user() User {
-	return User{Name: string(u.Name), Rank: u.Rank, AFK: u.Meta.AFK, Muted: u.Meta.Muted}
+	return User{Name: string(u.Name), Rank: float64(u.Rank), AFK: u.Meta.AFK, Muted: u.Meta.Muted}
 }
 
 func userMeta(u wireUser) Event {

@@ -130,6 +130,8 @@ func TestDecodeMalformed(t *testing.T) {
 		`42["chatMsg","secret words"]`: {Kind: "chatMsg", Size: 14},
 		`42["usercount"]`:              {Kind: "usercount"},
 		`42["usercount",null]`:         {Kind: "usercount", Size: 4},
+		`42["usercount",1000001]`:      {Kind: "usercount", Size: 7},
+		`42["usercount",-1]`:           {Kind: "usercount", Size: 2},
 		`42["userlist",[1]]`:           {Kind: "userlist", Size: 3},
 	}
 	for frame, want := range tests {
@@ -199,4 +201,19 @@ func FuzzEncode(f *testing.F) {
 			t.Errorf("%q came back as %v", text, received.Event)
 		}
 	})
+}
+
+// The database service refuses a status with such a rank, so every status became a dead letter.
+func TestNoRankIsBeyondWhatAStatusCanHave(t *testing.T) {
+	for payload, want := range map[string]Event{
+		`["rank",1e300]`:  Rank{Rank: maxRank},
+		`["rank",-1e300]`: Rank{Rank: -1},
+		`["setUserRank",{"name":"rosey","rank":1e20}]`: SetUserRank{Name: "rosey", Rank: maxRank},
+		`["addUser",{"name":"rosey","rank":2.5}]`:      AddUser{User: User{Name: "rosey", Rank: 2.5}},
+	} {
+		got, err := decodeEvent([]byte(payload))
+		if err != nil || !cmp.Equal(want, got.Event) {
+			t.Errorf("%s: %+v, %v", payload, got.Event, err)
+		}
+	}
 }

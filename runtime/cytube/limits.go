@@ -68,6 +68,40 @@ func (n *wireName) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// wireCount is a number of connections. One that no channel has is malformed: it would be a record for ever.
+type wireCount int
+
+const maxCount = 1_000_000
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *wireCount) UnmarshalJSON(data []byte) error {
+	var count int
+	if err := json.Unmarshal(data, &count); err != nil {
+		return fmt.Errorf("decoding a number of connections: %w", err)
+	}
+	if count < 0 || count > maxCount {
+		return fmt.Errorf("%d connections, expected 0 to %d", count, maxCount)
+	}
+	*c = wireCount(count)
+	return nil
+}
+
+// wireRank is a rank. One that CyTube does not have becomes the nearest that is plausible: who has it is there all the
+// same.
+type wireRank float64
+
+const maxRank = 1_000_000
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *wireRank) UnmarshalJSON(data []byte) error {
+	var rank float64
+	if err := json.Unmarshal(data, &rank); err != nil {
+		return fmt.Errorf("decoding a rank: %w", err)
+	}
+	*r = wireRank(min(max(rank, -1), maxRank))
+	return nil
+}
+
 // wireText is a text that the server shows to a user: one printable line, since it reaches logs, the status and the
 // chat.
 type wireText string

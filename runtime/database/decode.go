@@ -189,7 +189,7 @@ type number int64
 func (n *number) UnmarshalJSON(data []byte) error {
 	content, _ := unquoted(data)
 	value, err := strconv.ParseInt(content, 10, 64)
-	if err == nil {
+	if err == nil && value >= -maxDecimal && value <= maxDecimal {
 		*n = number(value)
 		return nil
 	}

@@ -109,10 +109,14 @@ type userCountPayload struct {
 	origin
 }
 
-// fact checks the numbers, although the database would reject them too: then it would try the whole batch in parts.
+// maxCount is more users than a channel can have. A record stays for ever, and sums of samples must not overflow.
+const maxCount = 1_000_000
+
+// fact checks the numbers, although the database would reject some of them too: then it would try the whole batch in
+// parts.
 func (p userCountPayload) fact() (store.Fact, error) {
-	if p.Chat < 0 || p.Connected < 0 {
-		return nil, fmt.Errorf("%w: chat_count and connected_count: expected 0 or more", errInvalid)
+	if p.Chat < 0 || p.Connected < 0 || max(p.Chat, p.Connected) > maxCount {
+		return nil, fmt.Errorf("%w: chat_count and connected_count: expected 0 or more, and at most %d", errInvalid, maxCount)
 	}
 	return store.UserCount{Chat: int(p.Chat), Connected: int(p.Connected)}, nil
 }
@@ -143,7 +147,10 @@ type highWaterPayload struct {
 	origin
 }
 
-func (p highWaterPayload) fact() (store.Fact, error) { //nolint:unparam // the signature of payload
+func (p highWaterPayload) fact() (store.Fact, error) {
+	if p.Chat > maxCount || p.Connected != nil && *p.Connected > maxCount {
+		return nil, fmt.Errorf("%w: chat_count and connected_count: expected at most %d", errInvalid, maxCount)
+	}
 	mark := store.HighWater{Chat: int(p.Chat)}
 	if p.Connected != nil {
 		mark.Connected = new(int(*p.Connected))

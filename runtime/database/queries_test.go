@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/database"
@@ -410,5 +411,24 @@ func TestWhoIsForgottenIsNotRemembered(t *testing.T) {
 		if reply := query[bus.PeopleForgetReply](r, bus.PeopleForget, map[string]any{"username": "alice"}); !reply.Success {
 			t.Fatal(reply.Error)
 		}
+	}
+}
+
+// Their sum overflowed, and the request failed for as long as the samples were kept; the record stayed for ever.
+func TestNoImpossibleNumberOfUsersBreaksTheChart(t *testing.T) {
+	r := newRig(t)
+	r.ready(r.start())
+	const huge = `{"chat_count":9000000000000000000,"connected_count":9000000000000000000`
+	for second := range 3 {
+		r.publish(bus.StatsUserCount, fmt.Sprintf(`%s,"timestamp":%d}`, huge, time.Now().Unix()-int64(second)))
+	}
+	r.publish(bus.StatsHighWater, huge+"}")
+	r.publish(bus.StatsUserCount, `{"chat_count":3,"connected_count":4}`)
+	r.waitUntilStored()
+	if reply := r.request(bus.QueryUserCounts, `{}`); !strings.Contains(reply, `"success":true`) {
+		t.Errorf("samples: %s", reply)
+	}
+	if reply := r.request(bus.QueryRecords, `{}`); strings.Contains(reply, "9000000000000000000") {
+		t.Errorf("records: %s", reply)
 	}
 }
