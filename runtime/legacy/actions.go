@@ -27,9 +27,9 @@ func (i *importer) actions(ctx context.Context) error {
 			action := store.PastAction{At: at, Action: store.Action{
 				Username: r.text("username"), Type: r.text("action_type"), Details: r.text("details"),
 			}}
-			switch {
-			case action.Username == "":
-				table.skip(noName)
+			switch problem := nameProblem(action.Username); {
+			case problem != "":
+				table.skip(problem)
 			case !ok:
 				table.skip(badTime)
 			default:

@@ -6,19 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
 )
 
 // A CytubeBot stores each line of chat once, with the channel's name and CyTube's own time in milliseconds. It does not
 // store when somebody came and went, how many lines they wrote, or when something was queued or played.
-
-const (
-	// longName is the reason for skipping rows of users whose name would be refused everywhere else.
-	longName = "with a user name that is too long"
-	// maxCount is more than a channel can have of connections. A record stays for ever.
-	maxCount = 1_000_000
-)
 
 // inChannel reports whether a row is of a channel. One that does not say so is.
 func inChannel(r row, column string, channel store.Channel) bool {
@@ -52,17 +44,6 @@ GROUP BY channel ORDER BY count(*) DESC, channel`
 	}
 	return fmt.Errorf("%s has no line of chat of the channel %q: expected one of its channels, which are %s",
 		s.Path, channel.Name, strings.Join(others, ", "))
-}
-
-// nameProblem returns why a user of a name is not stored. Empty: there is no reason.
-func nameProblem(name string) string {
-	switch {
-	case name == "":
-		return noName
-	case len(name) > (config.Limits{}).WithDefaults().NameBytes:
-		return longName
-	}
-	return ""
 }
 
 // batchWriter stores the rows of a table as they are read, in batches.

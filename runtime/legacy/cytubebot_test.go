@@ -299,7 +299,7 @@ INSERT INTO video_stats VALUES (NULL, NULL, NULL), (printf('%%.*c', 70000, 'x'),
 			"without a line of chat, so it is not known when they were there": 1,
 		}, tables["users"].Skipped)
 		same(t, name+" counts", map[string]int{
-			badTime: 1, "with an invalid or negative number": 5, "with a time that is not in milliseconds": 1,
+			badTime: 1, "with an invalid, negative or impossible number": 5, "with a time that is not in milliseconds": 1,
 		}, tables["user_count"].Skipped)
 	}
 }

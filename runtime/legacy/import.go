@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/store"
 )
 
@@ -23,10 +24,22 @@ const batchSize = 2000
 // Reasons for skipping rows that several tables have.
 const (
 	noName    = "without a user name"
+	longName  = "with a user name that is too long" // it would be refused everywhere else
 	badTime   = "with an invalid time, or one in the future"
-	badNumber = "with an invalid or negative number"
+	badNumber = "with an invalid, negative or impossible number"
 	tooLong   = "with a text of more than 64 KiB"
 )
+
+// nameProblem returns why a user of a name is not stored. Empty: there is no reason.
+func nameProblem(name string) string {
+	switch {
+	case name == "":
+		return noName
+	case len(name) > (config.Limits{}).WithDefaults().NameBytes:
+		return longName
+	}
+	return ""
+}
 
 // Options are what Import needs. Retained and Progress may be absent.
 type Options struct {

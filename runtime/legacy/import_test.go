@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -280,4 +281,44 @@ UPDATE channel_stats SET max_users = 13, max_users_timestamp = %[1]d + 500;`, ev
 	if len(got.Chat) != 5 || got.Maxima.Chat != 13 {
 		t.Errorf("%d lines and a record of %d, want 5 and 13", len(got.Chat), got.Maxima.Chat)
 	}
+}
+
+// The service refuses events about users of such names, and a page with them cannot be read.
+func TestNoUserWithAnEndlessNameIsImported(t *testing.T) {
+	long := strings.Repeat("u", 5000)
+	path := makeSource(t, synchronousSchema,
+		fmt.Sprintf("INSERT INTO recent_chat (timestamp, username, message) VALUES (%[1]d, '%[2]s', 'a'), (%[1]d, 'al', 'b')",
+			evening, long),
+		fmt.Sprintf("INSERT INTO user_actions (timestamp, username, action_type) VALUES (%d, '%s', 'x')", evening, long),
+		fmt.Sprintf("INSERT INTO user_stats VALUES ('%s', %[2]d, %[2]d, 1, 0, NULL)", long, evening))
+	target := openTarget(t)
+	tables := importFrom(t, path, target)
+	for _, table := range []string{"recent_chat", "user_actions", "user_stats"} {
+		same(t, table, map[string]int{"with a user name that is too long": 1}, tables[table].Skipped)
+	}
+	content := read(t, target)
+	if len(content.Chat) != 1 || content.Chat[0].Username != "al" || len(content.Users) != 1 || len(content.Actions) != 0 {
+		t.Errorf("stored: %d lines, %d users, %d actions", len(content.Chat), len(content.Users), len(content.Actions))
+	}
+}
+
+// A record stays for ever, and a time that does not fit into 64 bits of nanoseconds was imported as a negative one.
+func TestNoImpossibleNumberIsImported(t *testing.T) {
+	const huge = 2_000_000_000_000
+	path := makeSource(t, synchronousSchema,
+		fmt.Sprintf("INSERT INTO user_stats VALUES ('al', %[1]d, %[1]d, %[2]d, 0, NULL), "+
+			"('bo', %[1]d, %[1]d, 1, %[2]d, NULL), ('cy', %[1]d, %[1]d, 7, 3155760, NULL)", evening, huge),
+		fmt.Sprintf("INSERT INTO user_count_history (timestamp, chat_users, connected_users) VALUES (%d, 1, %d)",
+			evening, huge),
+		fmt.Sprintf("INSERT INTO channel_stats VALUES (1, %[2]d, %[1]d, %[2]d, %[1]d, %[1]d)", evening, huge))
+	target := openTarget(t)
+	tables := importFrom(t, path, target)
+	for table, rows := range map[string]int{"user_stats": 2, "user_count_history": 1, "channel_stats": 1} {
+		same(t, table, map[string]int{"with an invalid, negative or impossible number": rows}, tables[table].Skipped)
+	}
+	content := read(t, target)
+	if len(content.Users) != 1 || content.Users[0].Lines != 7 || len(content.Counts) != 0 {
+		t.Errorf("stored: %+v, %+v", content.Users, content.Counts)
+	}
+	same(t, "maxima", store.Maxima{}, content.Maxima)
 }

@@ -194,13 +194,22 @@ func (r row) number(column string) (int64, bool) {
 	return 0, false
 }
 
-// count returns a number that cannot be negative, 0 for NULL. It returns false for anything else.
-func (r row) count(column string) (int, bool) {
+const (
+	// maxCount is more than a channel can have of users and connections. A record stays for ever.
+	maxCount = 1_000_000
+	// maxLines is more than anybody has written.
+	maxLines = 1_000_000_000
+	// maxConnected is longer than anybody has been in a channel, and short enough that two of them can be added.
+	maxConnected = 100 * 365 * 24 * time.Hour
+)
+
+// count returns a number from 0 to most, 0 for NULL. It returns false for anything else.
+func (r row) count(column string, most int64) (int, bool) {
 	if r.value(column) == nil {
 		return 0, true
 	}
 	value, ok := r.number(column)
-	return int(value), ok && value >= 0 && value < math.MaxInt32*1000
+	return int(value), ok && value >= 0 && value <= most
 }
 
 // maxClockSkew is how far in the future times may be. A row of a clock that was wrong once would otherwise remain the

@@ -20,8 +20,8 @@ func (i *importer) records(ctx context.Context) error {
 	}
 	var events []store.Event
 	_, err := i.read(ctx, name, "1", columns, func(table *Table, r row) error {
-		chat, chatOK := r.count("max_users")
-		connected, connectedOK := r.count("max_connected")
+		chat, chatOK := r.count("max_users", maxCount)
+		connected, connectedOK := r.count("max_connected", maxCount)
 		if !chatOK || !connectedOK {
 			table.skip(badNumber)
 			return nil
@@ -76,8 +76,8 @@ func (i *importer) userCounts(ctx context.Context) error {
 	_, err = i.read(ctx, name, "timestamp", []string{"timestamp", "chat_users", "connected_users"},
 		func(table *Table, r row) error {
 			at, timeOK := r.past("timestamp")
-			chat, chatOK := r.count("chat_users")
-			connected, connectedOK := r.count("connected_users")
+			chat, chatOK := r.count("chat_users", maxCount)
+			connected, connectedOK := r.count("connected_users", maxCount)
 			sample := store.CountSample{At: at, Chat: chat, Connected: connected}
 			switch {
 			case !timeOK:
@@ -118,7 +118,7 @@ func (i *importer) outbound(ctx context.Context) error {
 	_, err := i.read(ctx, "outbound_messages", "timestamp, id", columns, func(table *Table, r row) error {
 		at, ok := r.past("timestamp")
 		sent, _ := r.number("sent")
-		attempts, _ := r.count("retry_count")
+		attempts, _ := r.count("retry_count", store.MaxAttempts)
 		failed := r.text("last_error") != "" || r.text("error_message") != ""
 		switch {
 		case sent != 0 && failed:

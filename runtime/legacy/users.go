@@ -83,11 +83,11 @@ func (i *importer) users(ctx context.Context) error {
 		username := r.text("username")
 		first, firstOK := r.past("first_seen")
 		last, lastOK := r.past("last_seen")
-		lines, linesOK := r.count("total_chat_lines")
-		seconds, secondsOK := r.count("total_time_connected")
-		switch {
-		case username == "":
-			table.skip(noName)
+		lines, linesOK := r.count("total_chat_lines", maxLines)
+		seconds, secondsOK := r.count("total_time_connected", int64(maxConnected/time.Second))
+		switch problem := nameProblem(username); {
+		case problem != "":
+			table.skip(problem)
 			return nil
 		case !firstOK || !lastOK:
 			table.skip(badTime)
@@ -104,7 +104,7 @@ func (i *importer) users(ctx context.Context) error {
 		p.Username = username // rows are sorted: the latest spelling wins
 		p.seen(first, last)
 		p.counted += lines
-		p.Connected += time.Duration(seconds) * time.Second
+		p.Connected = min(p.Connected+time.Duration(seconds)*time.Second, maxConnected)
 		if start, ok := r.past("current_session_start"); ok {
 			// Nobody recorded its end; until LastSeen the user was there.
 			table.Notes["an open session, counted until last seen"]++
