@@ -331,10 +331,12 @@ func (b *Binding) unavailable(err error) finding {
 				"is raised", b.wanted.Name, ErrorMessage(err)),
 		}
 	}
-	return finding{
-		false, status.ReasonStreamUnavailable,
-		fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, ErrorMessage(err)),
+	message := fmt.Sprintf("the stream %s does not answer: %s; events wait for it", b.wanted.Name, ErrorMessage(err))
+	if errors.Is(err, jetstream.ErrAsyncPublishTimeout) {
+		// A server that cannot write sends no error, and tries again only after a restart.
+		message += ". The log of the NATS server says why: if its disk was full, restart it when there is room"
 	}
+	return finding{false, status.ReasonStreamUnavailable, message}
 }
 
 // ReportFailure records that the stream failed to take or deliver events. The next Bind queries the stream again, and

@@ -297,3 +297,15 @@ func TestBindHoldsNoLockOverTheNetwork(t *testing.T) {
 		t.Errorf("waited %v for another caller's request", took)
 	}
 }
+
+// A NATS server whose disk is full sends no error, and does not write again before it is restarted.
+func TestAStreamThatCannotBeWrittenDoesNotOnlyTimeOut(t *testing.T) {
+	t.Parallel()
+	b := bind(t, connect(t, natstest.Start(t, natstest.JetStream(t)).URL()))
+	boundFor(t, b, status.ReasonStreamBound)
+	b.ReportFailure(fmt.Errorf("publishing to the stream: %w", jetstream.ErrAsyncPublishTimeout))
+	if check := b.Check(); check.OK || check.Reason != status.ReasonStreamUnavailable ||
+		!strings.Contains(check.Message, "if its disk was full, restart it when there is room") {
+		t.Errorf("%+v", check)
+	}
+}
