@@ -205,7 +205,7 @@ func (i *inbox) next(batch []arrival) []arrival {
 	return batch
 }
 
-// discard removes the messages that will not be handled, and returns how many of them are in no stream.
+// discard removes the messages that will not be handled, and returns how many of them are lost.
 func (i *inbox) discard() int {
 	var left []arrival
 	for {
@@ -221,10 +221,10 @@ func (i *inbox) discard() int {
 	}
 }
 
-// countLost counts the messages that are in no stream.
+// countLost counts the messages that are lost: those in a stream are not, nor requests, which get no reply.
 func countLost(messages []arrival) (count int) {
 	for _, one := range messages {
-		if one.inFlight == nil && one.stored == nil {
+		if one.inFlight == nil && one.stored == nil && one.respond == nil {
 			count++
 		}
 	}

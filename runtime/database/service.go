@@ -241,7 +241,7 @@ func (s *Service) work(ctx, maintaining context.Context) error {
 		if err := s.handle(ctx, maintaining, &beside, batch); err != nil {
 			lost := countLost(batch) + s.inbox.discard()
 			if lost == 0 {
-				return nil // the stream still has all of them
+				return nil // the stream still has all events
 			}
 			return fmt.Errorf("up to %d messages that had arrived are lost: %w", lost, err)
 		}

@@ -93,6 +93,15 @@ func TestEventsStayInTheStreamWhileTheStoreIsUnavailable(t *testing.T) {
 		r.publishChat(text)
 	}
 	natstest.Eventually(t, "attempts", func() bool { return faulty.applies.Load() > 1 })
+	for range 3 { // a bot asks for lines to say all the time
+		err := r.client.PublishRequest("rosey.db.messages.outbound.get", "_INBOX.nobody", []byte(`{"limit":1}`))
+		if err == nil {
+			err = r.client.Flush()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	r.stop(s) // and it does not say that something is lost
 	r.startWithStream()
 	r.waitUntilStreamStored()
