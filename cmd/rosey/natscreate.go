@@ -87,7 +87,7 @@ func createObjects(
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("creating the %s %s: %w", object.kind, object.name, err)
+			return fmt.Errorf("creating the %s %s: %w", object.kind, object.name, withoutJetStream(err))
 		}
 		if err := printf(out, "%s %s: %s\n", object.kind, object.name, change); err != nil {
 			return err

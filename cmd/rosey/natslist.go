@@ -167,9 +167,18 @@ func (a *natsAccount) request(
 	ctx context.Context, subject, attempt string, send func(ctx context.Context) error,
 ) error {
 	if err := a.conn.Do(ctx, createTimeout, subject, send); err != nil {
-		return fmt.Errorf("%s: %w", attempt, err)
+		return fmt.Errorf("%s: %w", attempt, withoutJetStream(err))
 	}
 	return nil
+}
+
+// withoutJetStream returns the error of a request to JetStream, and names the cause if there is none: it is a request
+// to which nobody responds.
+func withoutJetStream(err error) error {
+	if bus.IsJetStreamMissing(err) {
+		return fmt.Errorf("the NATS server, or the account of this user, has no JetStream: %w", err)
+	}
+	return err
 }
 
 // objectsOf returns what a stream is to a bot: its stream with the consumer in it, or its bucket. It returns nothing

@@ -57,6 +57,18 @@ func otherStreams(t *testing.T, js jetstream.JetStream) []string {
 	return names
 }
 
+// Whoever forgot to enable JetStream read "no responders available for request".
+func TestNATSCommandsSayThatJetStreamIsMissing(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t)
+	for _, arguments := range []string{"list", "list --prefix rosey", "create", "remove rosey --yes"} {
+		code, _, stderr := call(t, append([]string{"nats", "--nats", nats.URL()}, strings.Fields(arguments)...)...)
+		if code != exit.Failure || !strings.Contains(stderr, "has no JetStream") {
+			t.Errorf("rosey nats %s: exit code %d, %q", arguments, code, stderr)
+		}
+	}
+}
+
 func TestNATSListAndRemove(t *testing.T) {
 	nats := natstest.Start(t, natstest.JetStream(t))
 	js, err := jetstream.New(nats.Client())

@@ -302,7 +302,7 @@ func (b *Binding) explain(err error, mayUseCore bool) finding {
 		if hasJetStream, _ := b.conn.NATS().ConnectedServerJetStream(); hasJetStream {
 			reason = status.ReasonStreamRefused
 		}
-	case isJetStreamMissing(err):
+	case IsJetStreamMissing(err):
 		missing = "the NATS server has no JetStream, or this account may not use it"
 	default:
 		return b.unavailable(err)

@@ -177,7 +177,7 @@ func RefusalOf(ctx context.Context, err error) (cause string, refused bool) {
 		return denied.Error(), true
 	}
 	refusal, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok || errors.Is(err, jetstream.ErrStreamNotFound) || isJetStreamMissing(err) {
+	if !ok || errors.Is(err, jetstream.ErrStreamNotFound) || IsJetStreamMissing(err) {
 		return "", false
 	}
 	return refusal.Description, true

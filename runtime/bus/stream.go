@@ -198,7 +198,7 @@ func createError(
 	switch {
 	case refused && refusal.ErrorCode == codeSubjectsOverlap:
 		return overlapError(ctx, js, wanted, request)
-	case !refused || isTemporary(refusal) || isJetStreamMissing(err):
+	case !refused || isTemporary(refusal) || IsJetStreamMissing(err):
 		return fmt.Errorf("creating the stream %s: %w", wanted.Name, err)
 	}
 	return &StreamError{status.ReasonStreamRefused, fmt.Sprintf(
@@ -279,8 +279,8 @@ func appendDifference[T comparable](different []string, field string, current, w
 	return append(different, fmt.Sprintf("%s %v, expected %v", field, current, wanted))
 }
 
-// isJetStreamMissing reports whether the server, or the account on it, has no JetStream.
-func isJetStreamMissing(err error) bool {
+// IsJetStreamMissing reports whether a request failed because the server, or the account on it, has no JetStream.
+func IsJetStreamMissing(err error) bool {
 	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) ||
 		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
 }

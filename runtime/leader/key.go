@@ -264,8 +264,7 @@ func (k *leaderKey) cause(err error) string {
 	switch {
 	case isDenied:
 		return "a permission is missing: " + denied.Error()
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
-		errors.Is(err, nats.ErrNoResponders):
+	case bus.IsJetStreamMissing(err):
 		return "the NATS server has no JetStream, or not for this account"
 	case errors.Is(err, errBucketDiffers), errors.Is(err, errNotProvisioned), errors.Is(err, jetstream.ErrBadBucket):
 		return err.Error()
