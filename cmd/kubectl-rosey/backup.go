@@ -72,9 +72,6 @@ func needsOwn(bot *v1alpha1.RoseyBot, verb string) error {
 		bot.Name, secret.Name, when, command)
 }
 
-// sqliteHeader is how an SQLite file begins.
-const sqliteHeader = "SQLite format 3\x00"
-
 // backUp copies the database to a new file. A file of that name appears only when it is complete.
 func (a *app) backUp(ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyBot, file string) error {
 	if err := needsOwn(bot, "backup"); err != nil {
@@ -170,18 +167,4 @@ func writeNew(path string, write func(io.Writer) error) (size int64, err error) 
 		return 0, errors.Join(err, removeOwn(path))
 	}
 	return info.Size(), nil
-}
-
-// checkSQLite returns an error if a file does not begin as an SQLite database does.
-func checkSQLite(path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("reading the backup: %w", err)
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	header := make([]byte, len(sqliteHeader))
-	if _, err := io.ReadFull(file, header); err != nil || string(header) != sqliteHeader {
-		return fmt.Errorf("%s is no SQLite database", path)
-	}
-	return nil
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"database/sql"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	_ "modernc.org/sqlite" // the driver
 )
 
 func writeText(t *testing.T, path, text string) {
@@ -38,7 +41,8 @@ func expectFiles(t *testing.T, folder string, want map[string]string) {
 // none of its own if it fails.
 func TestBackupLeavesFilesOfOthers(t *testing.T) {
 	t.Parallel()
-	const text, other = sqliteHeader + "rows", "of somebody else"
+	const other = "of somebody else"
+	text := sqliteText
 	good := func(out io.Writer) error {
 		_, err := io.WriteString(out, text)
 		return err
@@ -99,5 +103,43 @@ func TestBackupLeavesFilesOfOthers(t *testing.T) {
 			}
 			expectFiles(t, folder, test.after)
 		})
+	}
+}
+
+// A pod that is removed while it sends a backup, or a download that was cut off, leaves a file that begins well.
+func TestDatabasesThatAreCutOffAreFoundOut(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.db")
+	database, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{"PRAGMA page_size = 65536", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1)"} {
+		if _, err := database.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := database.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkInput(path); err != nil {
+		t.Error(err)
+	}
+	writeText(t, path+"-wal", "changes")
+	if err := checkInput(path); err == nil || !strings.Contains(err.Error(), "a.db-wal has changes") {
+		t.Errorf("with changes beside it: %v", err)
+	}
+	if err := os.Remove(path + "-wal"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 2*largestPage-1); err != nil {
+		t.Fatal(err)
+	}
+	want := "is cut off: it has 131071 bytes, and should have 131072"
+	if err := checkInput(path); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+	if err := checkInput(os.DevNull); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
+		t.Errorf("a device: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,25 +81,28 @@ func (d *databaseJob) prepare(ctx context.Context) error {
 // run suspends the RoseyBot, runs the Job, and starts the RoseyBot again if it ran before. If it is not known how the
 // Job ends, the RoseyBot stays suspended.
 func (d *databaseJob) run(ctx context.Context) error {
-	wasSuspended := d.bot.Spec.Suspend != nil && *d.bot.Spec.Suspend
-	if err := d.suspend(ctx, true); err != nil {
+	if err := d.suspend(ctx, true); isRefused(err) {
 		return err
+	} else if err != nil { // it may be suspended all the same
+		return errors.Join(err, d.asBefore(ctx))
 	}
 	if err := d.waitSuspended(ctx); err != nil {
-		return errors.Join(err, d.stays())
+		return errors.Join(err, d.asBefore(ctx))
 	}
 	ended, err := d.runJob(ctx)
 	if !ended {
 		return errors.Join(err, d.stays())
 	}
-	if wasSuspended {
-		return err
-	}
-	return errors.Join(err, d.startAgain(ctx))
+	return errors.Join(err, d.asBefore(ctx))
 }
 
-// startAgain ends the suspension, also if the command was interrupted after the end of the Job.
-func (d *databaseJob) startAgain(ctx context.Context) error {
+// asBefore ends the suspension unless the RoseyBot was suspended before, also if the command was interrupted: nothing
+// uses the database any more.
+func (d *databaseJob) asBefore(ctx context.Context) error {
+	if d.bot.Spec.Suspend != nil && *d.bot.Spec.Suspend {
+		d.say("%s was suspended before, and stays so. Start it with\n%s", d.bot.Name, d.unsuspend())
+		return nil
+	}
 	d.say("starting %s again", d.bot.Name)
 	err := d.poll(context.WithoutCancel(ctx), startTimeout, "the API server", func(ctx context.Context) (bool, error) {
 		err := d.suspend(ctx, false)
@@ -121,8 +125,9 @@ func (d *databaseJob) say(format string, arguments ...any) {
 
 // stays is the failure of a run after which the RoseyBot is suspended.
 func (d *databaseJob) stays() error {
-	return exit.Failedf("RoseyBot %s stays suspended. See `kubectl logs job/%s`; then `kubectl delete job %s` and\n%s",
-		d.bot.Name, d.name, d.name, d.unsuspend())
+	return exit.Failedf("RoseyBot %s stays suspended, since Job %s may still run. See `kubectl logs -f job/%s`; "+
+		"when it has ended, or to give up, `kubectl delete job %s` and\n%s", d.bot.Name, d.name, d.name, d.name,
+		d.unsuspend())
 }
 
 func (d *databaseJob) suspend(ctx context.Context, value bool) error {
@@ -169,7 +174,7 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 			limit = stepTimeout // a command that has failed early has read nothing
 		}
 	}
-	var failure error
+	var failure string
 	err = d.poll(ctx, limit, "the end of Job "+d.name, func(ctx context.Context) (bool, error) {
 		current, err := jobs.Jobs(d.cluster.namespace).Get(ctx, d.name, metav1.GetOptions{})
 		if err != nil {
@@ -182,11 +187,12 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	if err != nil {
 		return false, errors.Join(sendErr, err)
 	}
-	if failure != nil { // the input that was not sent may be why
-		return true, errors.Join(d.showLog(ctx), failure, sendErr)
+	err = d.showLog(ctx)
+	if failure != "" { // the input that was not sent may be why
+		return true, errors.Join(d.failed(failure, err), sendErr)
 	}
-	if err := d.showLog(ctx); err != nil {
-		return true, err
+	if err != nil && !errors.Is(err, errPodGone) {
+		return true, exit.Failedf("it is done; %w", err)
 	}
 	background := metav1.DeletePropagationBackground
 	err = jobs.Jobs(d.cluster.namespace).Delete(ctx, d.name, metav1.DeleteOptions{PropagationPolicy: &background})
@@ -196,21 +202,31 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	return true, nil
 }
 
-// outcome reports whether a Job has ended, and with which failure.
-func outcome(job *batchv1.Job) (done bool, failure error) {
+// outcome reports whether a Job has ended, and with which failure, or "".
+func outcome(job *batchv1.Job) (done bool, failure string) {
 	for _, condition := range job.Status.Conditions {
 		if condition.Status != corev1.ConditionTrue {
 			continue
 		}
 		switch condition.Type {
 		case batchv1.JobComplete:
-			return true, nil
+			return true, ""
 		case batchv1.JobFailed:
-			return true, exit.Failedf("Job %s has failed (%s); its log, above, says why", job.Name, condition.Reason)
+			return true, cmp.Or(condition.Reason, string(condition.Type))
 		default:
 		}
 	}
-	return false, nil
+	return false, ""
+}
+
+// failed is the failure of a Job. unshown is why its log was not shown, or nil.
+func (d *databaseJob) failed(reason string, unshown error) error {
+	why := "its log, above, says why"
+	if unshown != nil {
+		why = unshown.Error()
+	}
+	return exit.Failedf("Job %s has failed (%s): %s. Before you try again: `kubectl delete job %s`", d.name, reason, why,
+		d.name)
 }
 
 // poll asks until done, the end of a time, or an error that does not pass.
@@ -292,11 +308,16 @@ func (d *databaseJob) sendInput(ctx context.Context) error {
 	return err
 }
 
+var errPodGone = exit.Failedf("its pod is gone, and its log with it")
+
 // showLog writes what the command in the Job has written.
 func (d *databaseJob) showLog(ctx context.Context) error {
 	pod, err := d.pod(ctx)
-	if err != nil || pod == nil {
+	if err != nil {
 		return err
+	}
+	if pod == nil {
+		return errPodGone
 	}
 	log, err := d.cluster.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).Stream(ctx)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"rosey.dev/rosey/api/v1alpha1"
@@ -29,6 +30,10 @@ type restoreRig struct {
 	readJob   func(w http.ResponseWriter, count int) bool
 	createJob func(w http.ResponseWriter) bool
 	listPods  func(w http.ResponseWriter) bool
+	// waiting answers the request that waits for the end of the pods.
+	waiting func(w http.ResponseWriter) bool
+	// losesPatch says that the RoseyBot is suspended, and the answer is an error. wasSuspended: it is so before.
+	losesPatch, wasSuspended bool
 
 	created  atomic.Bool
 	jobReads atomic.Int32
@@ -43,6 +48,14 @@ func (r *restoreRig) answer(w http.ResponseWriter, request *http.Request) bool {
 	switch {
 	case request.Method == http.MethodGet && strings.HasSuffix(path, "/roseybots/"+r.bot.Name):
 		return r.readBot(w)
+	case request.Method == http.MethodPatch && r.losesPatch:
+		r.losesPatch = false
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspend":true}}`))
+		if err := admin.Patch(context.Background(), r.bot.DeepCopy(), patch); err != nil {
+			r.t.Error(err)
+		}
+		refuse(w, http.StatusGatewayTimeout, metav1.StatusReasonTimeout)
+		return true
 	case request.Method == http.MethodPost && strings.HasSuffix(path, "/jobs"):
 		r.created.Store(true)
 		return r.createJob != nil && r.createJob(w)
@@ -56,7 +69,9 @@ func (r *restoreRig) answer(w http.ResponseWriter, request *http.Request) bool {
 
 // readBot does what the operator does with a RoseyBot that is suspended. The second request fails.
 func (r *restoreRig) readBot(w http.ResponseWriter) bool {
-	if r.botReads.Add(1) == 2 {
+	if count := r.botReads.Add(1); count > 1 && r.waiting != nil {
+		return r.waiting(w)
+	} else if count == 2 {
 		refuse(w, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable)
 		return true
 	}
@@ -89,6 +104,9 @@ func (r *restoreRig) run(name string, from ...string) (code int, stderr string, 
 	t := r.t
 	t.Helper()
 	r.bot = newBot(name)
+	if r.wasSuspended {
+		r.bot.Spec.Suspend = new(true)
+	}
 	create(t, r.bot)
 	desired, err := manifests.Build(r.bot, manifests.Params{Image: "rosey:1"}, manifests.Observed{})
 	if err != nil {
@@ -148,7 +166,7 @@ func TestRestoreEndsWhenTheJobIsRemoved(t *testing.T) {
 		return true
 	}}
 	code, stderr, suspended := r.run("removed", "--made", "x.db")
-	if code != exit.Failure || !suspended || !strings.Contains(stderr, "removed stays suspended") {
+	if code != exit.Failure || !suspended || !strings.Contains(stderr, "removed stays suspended, since Job") {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 	}
 }
@@ -163,6 +181,47 @@ func TestJobThatIsRefusedLeavesNothingSuspended(t *testing.T) {
 	code, stderr, suspended := r.run("refused", "--made", "x.db")
 	if code != exit.Failure || suspended || strings.Contains(stderr, "stays suspended") ||
 		!strings.Contains(stderr, "creating Job refused-db-restore") {
+		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
+	}
+}
+
+// Before the Job is created nothing has happened to the database, so the RoseyBot runs as before.
+func TestRestoreThatEndsBeforeItsJobLeavesNothingSuspended(t *testing.T) {
+	needServer(t)
+	t.Parallel()
+	t.Run("interrupted", func(t *testing.T) {
+		t.Parallel()
+		r := &restoreRig{t: t}
+		r.waiting = func(http.ResponseWriter) bool {
+			r.stop()
+			return false
+		}
+		code, stderr, suspended := r.run("early", "--made", "x.db")
+		if code != exit.Failure || suspended || r.created.Load() || strings.Contains(stderr, "stays suspended") ||
+			!strings.Contains(stderr, "interrupted while waiting for the end of the pods") ||
+			!strings.Contains(stderr, "starting early again") {
+			t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
+		}
+	})
+	t.Run("the answer is lost", func(t *testing.T) {
+		t.Parallel()
+		r := &restoreRig{t: t, losesPatch: true}
+		code, stderr, suspended := r.run("lost", "--made", "x.db")
+		if code != exit.Failure || suspended || r.created.Load() || !strings.Contains(stderr, "starting lost again") {
+			t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
+		}
+	})
+}
+
+// After a restore that was interrupted the RoseyBot is suspended, and so it is when the restore is repeated.
+func TestRestoreOfASuspendedBotSaysHowToStartIt(t *testing.T) {
+	needServer(t)
+	t.Parallel()
+	r := &restoreRig{t: t, wasSuspended: true}
+	r.readJob = func(w http.ResponseWriter, _ int) bool { return r.jobEnds(w, batchv1.JobComplete) }
+	code, stderr, suspended := r.run("repeated", "--made", "x.db")
+	want := "repeated was suspended before, and stays so. Start it with\nkubectl patch"
+	if !suspended || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 	}
 }
@@ -211,9 +270,25 @@ func TestFailedJobSaysWhyItsInputWasNotSent(t *testing.T) {
 		return true
 	}
 	code, stderr, suspended := r.run("unsent", sqliteFile(t))
-	for _, want := range []string{"Job unsent-db-restore has failed", "pod p has failed: evicted"} {
+	for _, want := range []string{
+		"Job unsent-db-restore has failed (BackoffLimitExceeded): reading the log of Job unsent-db-restore",
+		"Before you try again: `kubectl delete job unsent-db-restore`", "pod p has failed: evicted",
+	} {
 		if code != exit.Failure || suspended || !strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, suspended: %t, want %q in\n%s", code, suspended, want, stderr)
 		}
+	}
+}
+
+// A pod that was removed has no log any more.
+func TestFailedJobWithoutPodSaysSo(t *testing.T) {
+	needServer(t)
+	t.Parallel()
+	r := &restoreRig{t: t}
+	r.readJob = func(w http.ResponseWriter, _ int) bool { return r.jobEnds(w, batchv1.JobFailed) }
+	code, stderr, suspended := r.run("podless-job", "--made", "x.db")
+	want := "(BackoffLimitExceeded): its pod is gone, and its log with it"
+	if code != exit.Failure || suspended || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, suspended: %t, want %q in\n%s", code, suspended, want, stderr)
 	}
 }

@@ -127,7 +127,7 @@ func (a *app) runExclusive(ctx context.Context, name string, run exclusive) erro
 		return err
 	}
 	if run.input != "" {
-		if err := checkSQLite(run.input); err != nil {
+		if err := checkInput(run.input); err != nil {
 			return exit.Failed(err)
 		}
 	}

@@ -12,13 +12,14 @@ import (
 	"rosey.dev/rosey/runtime/status"
 )
 
+// sqliteText begins as an SQLite database does.
+var sqliteText = sqliteHeader + strings.Repeat("\x00", sqliteHeaderSize)
+
 // sqliteFile writes a file that begins as an SQLite database does.
 func sqliteFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "backup.db")
-	if err := os.WriteFile(path, []byte(sqliteHeader+"and more"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeText(t, path, sqliteText)
 	return path
 }
 

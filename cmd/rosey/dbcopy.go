@@ -78,7 +78,9 @@ func writeBackup(ctx context.Context, path string, out *os.File) (err error) {
 }
 
 // withInput calls use with the path of a file: name, or for "-" a temporary file in dir with the standard input.
-func withInput(name, dir string, stdin io.Reader, use func(path string) error) (err error) {
+func withInput(
+	ctx context.Context, name, dir string, stdin io.Reader, use func(path string) error,
+) (err error) {
 	if name != "-" {
 		return use(name)
 	}
@@ -92,11 +94,26 @@ func withInput(name, dir string, stdin io.Reader, use func(path string) error) (
 	if err != nil {
 		return fmt.Errorf("receiving the standard input: %w", err)
 	}
-	_, err = io.Copy(file, stdin)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = errors.Join(receive(ctx, file, stdin), file.Close()); err != nil {
 		return fmt.Errorf("receiving the standard input: %w", err)
 	}
 	return use(path)
+}
+
+// receive copies the standard input to a file. Nothing interrupts a read of it: after ctx has ended, it ends with the
+// process. Somebody who was to send it may have gone without a word.
+func receive(ctx context.Context, file *os.File, stdin io.Reader) error {
+	received := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(file, stdin)
+		received <- err
+	}()
+	select {
+	case err := <-received:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("interrupted, and nothing was changed: %w", context.Cause(ctx))
+	}
 }
 
 func newRestoreCommand(flags *configFlags) *cobra.Command {
@@ -109,7 +126,7 @@ func newRestoreCommand(flags *configFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = withInput(arguments[0], filepath.Dir(path), command.InOrStdin(), func(backup string) error {
+			err = withInput(command.Context(), arguments[0], filepath.Dir(path), command.InOrStdin(), func(backup string) error {
 				return tool.restore(command.Context(), command.OutOrStdout(), backup, arguments[0], path)
 			})
 			return exit.Failed(err)

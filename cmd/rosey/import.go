@@ -48,7 +48,7 @@ func newImportCommand() *cobra.Command {
 			if err != nil {
 				return exit.Failed(err)
 			}
-			return exit.Failed(withInput(arguments[0], dir, command.InOrStdin(), func(file string) error {
+			return exit.Failed(withInput(command.Context(), arguments[0], dir, command.InOrStdin(), func(file string) error {
 				summary, err := tool.importFile(command.Context(), file, dropOlder, command.ErrOrStderr())
 				if err != nil {
 					return err

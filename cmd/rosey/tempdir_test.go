@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,5 +56,31 @@ func TestTemporaryDirectoriesOfKilledCommandsAreRemoved(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(in(".backup-*")); len(left) != 1 {
 		t.Errorf("left: %v, want the one that has just begun", left)
+	}
+}
+
+// Whoever was to send a backup may have gone without a word: a Job that is removed must not wait for it, and must leave
+// nothing beside the database.
+func TestReceivingEndsWithTheFirstSignal(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	stdin, sender := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- withInput(ctx, "-", parent, stdin, func(string) error { return errors.New("half a file is used") })
+	}()
+	if _, err := io.WriteString(sender, "the beginning"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(parent, "*")); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if err := sender.Close(); err != nil { // ends the goroutine that reads
+		t.Error(err)
 	}
 }
