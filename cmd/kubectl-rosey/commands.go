@@ -13,7 +13,7 @@ var groups = []struct{ id, title string }{
 // verb is a command of the plugin.
 type verb struct {
 	group string
-	// rights are those that the user needs in the namespace, and more those without which the command does a part alone.
+	// rights are those that the command needs in the namespace. Without those of more it leaves out a part.
 	rights, more []right
 	make         func(*app) *cobra.Command
 }

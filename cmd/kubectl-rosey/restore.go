@@ -151,7 +151,7 @@ func (a *app) runExclusive(ctx context.Context, name string, run exclusive) erro
 func (e *exclusive) openInput() (*os.File, error) {
 	file, err := os.Open(e.input)
 	if err != nil {
-		return nil, exit.Failedf("reading the backup: %w", err)
+		return nil, exit.Failedf("reading the database file: %w", err)
 	}
 	return file, nil
 }

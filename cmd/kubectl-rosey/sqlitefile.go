@@ -20,12 +20,12 @@ const (
 func checkSQLite(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("reading the backup: %w", err)
+		return fmt.Errorf("reading the database file: %w", err)
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	info, err := file.Stat()
 	if err != nil {
-		return fmt.Errorf("reading the backup: %w", err)
+		return fmt.Errorf("reading the database file: %w", err)
 	}
 	header := make([]byte, sqliteHeaderSize)
 	if _, err := io.ReadFull(file, header); err != nil || string(header[:len(sqliteHeader)]) != sqliteHeader {
@@ -56,7 +56,7 @@ func sqliteSize(header []byte) int64 {
 func checkInput(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("reading the backup: %w", err)
+		return fmt.Errorf("reading the database file: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: expected a regular file", path)

@@ -73,12 +73,12 @@ const (
 	maxJobName = 63
 )
 
-// ErrName is what an error about Options.Name is, or about the name that a Job has without it.
+// ErrName is in an error about the name of a Job, whether Options has it or not.
 var ErrName = errors.New("the Job's name")
 
-// Of returns a Job that runs a command of rosey in a pod like those of a Deployment. Its pods have other labels than
-// those of the Deployment, so that no Service selects them. The operator's NetworkPolicy of the Deployment selects
-// these labels too.
+// Of returns a Job that runs a command of rosey in a pod like those of a Deployment, whose template it takes over and
+// changes. Its pods have other labels than those of the Deployment, so that no Service selects them. The operator's
+// NetworkPolicy of the Deployment selects these labels too.
 func Of(deployment Object, command []string, options Options) (job Object, err error) {
 	name := options.Name
 	if name == "" {
