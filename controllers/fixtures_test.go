@@ -169,6 +169,20 @@ func rollOut(t *testing.T, bot *v1alpha1.RoseyBot) {
 	}
 }
 
+// rollOutOf acts as the Deployment controller for some components.
+func rollOutOf(t *testing.T, bot *v1alpha1.RoseyBot, components ...manifests.Component) {
+	t.Helper()
+	for _, component := range components {
+		eventually(t, string(component)+" rolled out", func(ctx context.Context) error {
+			deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, manifests.Name(bot, component))
+			if err != nil {
+				return err
+			}
+			return reportRolledOut(ctx, deployment)
+		})
+	}
+}
+
 // reportRolledOut acts as the Deployment controller: it reports that all pods of a Deployment run the template.
 func reportRolledOut(ctx context.Context, deployment *appsv1.Deployment) error {
 	replicas := *deployment.Spec.Replicas

@@ -63,12 +63,7 @@ func TestWebSchema(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := rig.admin.Create(t.Context(), manifest(t, namespace, "movienight", test.spec), client.DryRunAll)
-			if test.want == "" && err != nil {
-				t.Errorf("rejected: %v", err)
-			} else if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("error is %v, want it to contain %q", err, test.want)
-			}
+			checkSchema(t, manifest(t, namespace, "movienight", test.spec), test.want)
 		})
 	}
 }
@@ -81,18 +76,6 @@ func newWebBot(namespace string) *v1alpha1.RoseyBot {
 		NATSCredentialsSecretRef: &v1alpha1.ObjectRef{Name: "web-nats"},
 	}
 	return bot
-}
-
-// rollOutWeb acts as the Deployment controller for the web page.
-func rollOutWeb(t *testing.T, bot *v1alpha1.RoseyBot) {
-	t.Helper()
-	eventually(t, "the web page rolled out", func(ctx context.Context) error {
-		deployment, err := get(ctx, &appsv1.Deployment{}, bot.Namespace, manifests.Name(bot, manifests.Web))
-		if err != nil {
-			return err
-		}
-		return reportRolledOut(ctx, deployment)
-	})
 }
 
 // webPod returns the status of a pod of the web page.
@@ -125,7 +108,7 @@ func TestReadyDoesNotDependOnTheWebPage(t *testing.T) {
 	}}
 	page.report.Store(&ready)
 	setPodStatus(t, pod, webPod(page.ip, true))
-	rollOutWeb(t, bot)
+	rollOutOf(t, bot, manifests.Web)
 	waitExpected(t, bot, expected{
 		v1alpha1.ConditionWebAvailable, "True", v1alpha1.ReasonAvailable,
 		"a pod of the web page is ready; tokens of Secret tokens: 2 people; refused: bob",
@@ -149,7 +132,7 @@ func TestReadyWebPageWithoutNATSIsNotAvailable(t *testing.T) {
 	botPod := createReady(t, bot)
 	page := startProcess(t, healthyReport(manifests.Web))
 	newPod(t, bot, manifests.Web, webPod(page.ip, true))
-	rollOutWeb(t, bot)
+	rollOutOf(t, bot, manifests.Web)
 	available := expected{
 		v1alpha1.ConditionWebAvailable, "True", v1alpha1.ReasonAvailable, "a pod of the web page is ready",
 	}
@@ -171,7 +154,7 @@ func TestReadyWebPageThatDoesNotReportIsAvailable(t *testing.T) {
 	bot := newWebBot(newNamespace(t))
 	createReady(t, bot)
 	newPod(t, bot, manifests.Web, webPod(newAddress(), true)) // where nothing listens
-	rollOutWeb(t, bot)
+	rollOutOf(t, bot, manifests.Web)
 	waitExpected(t, bot, expected{
 		v1alpha1.ConditionWebAvailable, "True", v1alpha1.ReasonAvailable, "; it does not report its status: ",
 	})

@@ -18,6 +18,7 @@ import (
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/processtest"
 )
 
 // watchPort is the port of Prometheus on loopback in the cluster's network, where nothing else listens there.
@@ -34,7 +35,7 @@ func startClusterWatch(t *testing.T, c *Cluster) *watch {
 		"  - {files: [targets.json], refresh_interval: 1s}\n", watchPort)
 	c.keepTargets(t, filepath.Join(dir, "targets.json"))
 	inside := append([]string{"run", "--net-only", "--name", clusterName, program}, arguments...)
-	run(t, exec.CommandContext(t.Context(), filepath.Join(c.repository, "hack/cluster/cluster"), inside...))
+	processtest.Start(t, exec.CommandContext(t.Context(), filepath.Join(c.repository, "hack/cluster/cluster"), inside...))
 	address, err := c.forward(t.Context(), "prometheus", "127.0.0.1:"+watchPort)
 	if err != nil {
 		t.Fatal(err)

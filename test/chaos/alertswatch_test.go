@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +21,7 @@ import (
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/test/porttest"
+	"rosey.dev/rosey/test/processtest"
 )
 
 // watch is a Prometheus with the rules of the chart and shorter times.
@@ -40,7 +40,7 @@ func startWatch(t *testing.T, world *Processes) *watch {
 	}
 	port := strconv.Itoa(porttest.Free(t))
 	program, arguments := prometheus(t, t.TempDir(), rules, jobs, port)
-	run(t, exec.CommandContext(t.Context(), program, arguments...))
+	processtest.Start(t, exec.CommandContext(t.Context(), program, arguments...))
 	// The operator does not run here: its alerts and those about conditions are left out.
 	names := alertNames(rules[strings.Index(rules, "- name: rosey-processes"):])
 	if len(names) < 5 {
@@ -87,23 +87,6 @@ func prometheus(t *testing.T, dir, rules, jobs, port string) (program string, ar
 		"--config.file=" + filepath.Join(dir, "prometheus.yaml"), "--log.level=warn",
 		"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:" + port,
 	}
-}
-
-// run starts a server, and kills it at the end of the test.
-func run(t *testing.T, server *exec.Cmd) {
-	t.Helper()
-	var log bytes.Buffer
-	server.Stdout, server.Stderr = &log, &log
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", filepath.Base(server.Path), log.String())
-		}
-	})
 }
 
 // shorten returns rules with times of at most half a minute, a sixtieth of the others, and with lower limits.

@@ -18,6 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
 	"rosey.dev/rosey/runtime/telemetry/otlptest"
 	"rosey.dev/rosey/test/porttest"
+	"rosey.dev/rosey/test/processtest"
 )
 
 const repository = "../.."
@@ -222,5 +223,5 @@ func startDocumented(t *testing.T, command string, world *Processes, address str
 	args := append(words[2:], "--server", world.cytube.Base, "--data", t.TempDir(), "--http", address)
 	bot := exec.CommandContext(t.Context(), world.programs.Rosey, args...)
 	bot.Env = append(os.Environ(), strings.Replace(endpoint, "http://127.0.0.1:4318", world.tracesURL(), 1))
-	run(t, bot)
+	processtest.Start(t, bot)
 }

@@ -2,13 +2,10 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
 	"rosey.dev/rosey/runtime/store/postgres/pgtest"
@@ -26,7 +23,7 @@ func (p *Processes) startPostgres(ctx context.Context) error {
 		return fmt.Errorf("creating a directory for PostgreSQL: %w", err)
 	}
 	p.closers = append(p.closers, func() { _ = os.RemoveAll(p.postgresDir) })
-	as, err := unprivileged(p.postgresDir)
+	as, err := pgtest.Account(p.postgresDir)
 	if err != nil {
 		return err
 	}
@@ -50,27 +47,6 @@ func (p *Processes) startPostgres(ctx context.Context) error {
 	})
 	p.closers = append(p.closers, p.postgres.stop)
 	return nil
-}
-
-// unprivileged makes an unprivileged account the owner of the folder, for PostgreSQL to run under. It returns nil if
-// this process does not run as root.
-func unprivileged(folder string) (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // nil stands for this process's account
-	}
-	account, err := user.Lookup("postgres")
-	if err != nil {
-		account, err = user.Lookup("nobody")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("finding an account for PostgreSQL: %w", err)
-	}
-	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
-	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
-	if err := errors.Join(uidErr, gidErr, os.Chown(folder, int(uid), int(gid))); err != nil {
-		return nil, fmt.Errorf("changing the owner of PostgreSQL's directory to %s: %w", account.Username, err)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
 // writePostgresURL writes the URL file of a database service, which connects through its own proxy.

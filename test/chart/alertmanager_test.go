@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"rosey.dev/rosey/test/porttest"
+	"rosey.dev/rosey/test/processtest"
 )
 
 // notifications are the alerts that a receiver was notified of, by receiver, and how often it was for each group.
@@ -186,7 +187,7 @@ func startAlertmanager(t *testing.T, program, notify string) (address string) {
 	address = porttest.FreeAddress(t)
 	server := exec.CommandContext(t.Context(), program, "--config.file="+path,
 		"--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=")
-	run(t, server)
+	processtest.Start(t, server)
 	return address
 }
 

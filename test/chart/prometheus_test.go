@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 
 	"rosey.dev/rosey/runtime/backoff"
 	"rosey.dev/rosey/test/porttest"
+	"rosey.dev/rosey/test/processtest"
 )
 
 const (
@@ -208,25 +208,8 @@ scrape_configs:
 	address := porttest.FreeAddress(t)
 	server := exec.CommandContext(t.Context(), program, "--config.file="+path, "--log.level=warn",
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
-	run(t, server)
+	processtest.Start(t, server)
 	return prometheusServer{url: "http://" + address}
-}
-
-// run starts a server, and kills it at the end of the test.
-func run(t *testing.T, server *exec.Cmd) {
-	t.Helper()
-	var log bytes.Buffer
-	server.Stdout, server.Stderr = &log, &log
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", filepath.Base(server.Path), log.String())
-		}
-	})
 }
 
 // waitFor waits until condition returns nil.

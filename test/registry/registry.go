@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rosey.dev/rosey/test/porttest"
 )
 
 // patience includes building the program, the first time.
@@ -18,16 +20,10 @@ const patience = 2 * time.Minute
 // Start starts an empty registry on loopback and returns its address. Tests are two directories below the repository's.
 func Start(t *testing.T) string {
 	t.Helper()
-	var listen net.ListenConfig
-	listener, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close() // the registry has to listen itself
+	address := porttest.FreeAddress(t)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	program := filepath.Join("../..", "hack/cluster/cluster")
-	//nolint:gosec // the address is that of a listener of this process
+	//nolint:gosec // the address is on loopback
 	command := exec.CommandContext(ctx, program, "crane", "registry", "serve", "--address", address)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	var output bytes.Buffer

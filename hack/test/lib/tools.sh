@@ -54,10 +54,17 @@ install_axe() {
   rm -rf "$fetched"
 }
 
-# install_prometheus unpacks Debian's Prometheus and Alertmanager into the cache: installed, the packages would start
-# servers.
+# unpack_packages DIRECTORY PACKAGE...: unpacks packages of Debian into a directory: installed, they would start servers.
+unpack_packages() (
+  cd "$1" || exit
+  shift
+  { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq "$@" || exit
+  for package in *.deb; do dpkg-deb --extract "$package" . || exit; done
+) &>/dev/null
+
+# install_prometheus puts Debian's Prometheus and Alertmanager into the cache.
 install_prometheus() {
-  local programs=$test_tools/prometheus unpacked package
+  local programs=$test_tools/prometheus unpacked
   [ ! -x "$programs/alertmanager" ] || return 0
   if ! command -v apt-get >/dev/null; then
     leave_out "alerts and dashboards on Prometheus and Alertmanager: Debian's packages are needed"
@@ -65,9 +72,7 @@ install_prometheus() {
   fi
   say "downloading Prometheus and Alertmanager"
   unpacked=$(mktemp -d)
-  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq prometheus \
-    prometheus-alertmanager) &>/dev/null &&
-    for package in "$unpacked"/prometheus*.deb; do dpkg-deb --extract "$package" "$unpacked" || break; done &&
+  if unpack_packages "$unpacked" prometheus prometheus-alertmanager &&
     [ -x "$unpacked/usr/bin/prometheus-alertmanager" ] && [ -x "$unpacked/usr/bin/promtool" ]; then
     mkdir -p "$programs" && mv "$unpacked"/usr/bin/{prometheus,promtool} "$programs/" &&
       mv "$unpacked/usr/bin/prometheus-alertmanager" "$programs/alertmanager"
@@ -81,9 +86,9 @@ install_prometheus() {
   rm -rf "$unpacked"
 }
 
-# install_proxies unpacks Debian's Caddy and nginx into the cache: installed, the packages would start servers.
+# install_proxies puts Debian's Caddy and nginx into the cache.
 install_proxies() {
-  local programs=$test_tools/proxies unpacked package
+  local programs=$test_tools/proxies unpacked
   [ ! -x "$programs/nginx" ] || return 0
   if ! command -v apt-get >/dev/null; then
     leave_out "the web page behind Caddy and nginx: Debian's packages are needed"
@@ -91,8 +96,7 @@ install_proxies() {
   fi
   say "downloading Caddy and nginx"
   unpacked=$(mktemp -d)
-  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq caddy nginx) &>/dev/null &&
-    for package in "$unpacked"/*.deb; do dpkg-deb --extract "$package" "$unpacked" || break; done &&
+  if unpack_packages "$unpacked" caddy nginx &&
     [ -x "$unpacked/usr/bin/caddy" ] && [ -x "$unpacked/usr/sbin/nginx" ]; then
     mkdir -p "$programs" && mv "$unpacked/usr/bin/caddy" "$unpacked/usr/sbin/nginx" "$programs/"
   else
@@ -113,8 +117,7 @@ install_emulator() {
   fi
   say "downloading QEMU"
   unpacked=$(mktemp -d)
-  if (cd "$unpacked" && { [ "$(id -u)" -ne 0 ] || apt-get update -qq; } && apt-get download -qq qemu-user-static) \
-    &>/dev/null && dpkg-deb --extract "$unpacked"/*.deb "$unpacked"; then
+  if unpack_packages "$unpacked" qemu-user-static; then
     mkdir -p "$test_tools" && mv "$unpacked/usr/bin/qemu-aarch64-static" "$emulator"
   else
     leave_out "programs for linux/arm64: apt-get cannot download qemu-user-static"

@@ -48,10 +48,8 @@ pool_mode = transaction
 default_pool_size = %d
 query_wait_timeout = 60
 `, s.dir, port, superuser, Password, dir, poolerPort, connections)
-	if err := errors.Join(
-		os.WriteFile(filepath.Join(dir, "settings"), []byte(settings), 0o644),
-		s.give(dir),
-	); err != nil {
+	_, err = Account(dir)
+	if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "settings"), []byte(settings), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	s.launchPooler(t, exec.Command(program, filepath.Join(dir, "settings")), dir)

@@ -70,13 +70,11 @@ func Start(ctx context.Context, settings ...string) (*Server, error) {
 }
 
 func (s *Server) start(ctx context.Context, programs string, settings []string) error {
-	var err error
-	if s.attributes, err = s.unprivileged(); err != nil {
+	account, err := Account(s.dir)
+	if err != nil {
 		return err
 	}
-	if err := s.give(s.dir); err != nil {
-		return err
-	}
+	s.attributes = &syscall.SysProcAttr{Setpgid: true, Credential: account} // Ctrl-C must not reach it before the tests
 	password, data := filepath.Join(s.dir, "password"), filepath.Join(s.dir, "data")
 	if err := os.WriteFile(password, []byte(Password), 0o644); err != nil {
 		return fmt.Errorf("writing the password: %w", err)
@@ -168,35 +166,26 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// unprivileged returns attributes for the server's programs, which refuse to run as root.
-func (s *Server) unprivileged() (*syscall.SysProcAttr, error) {
-	attributes := &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must not reach the server before the tests
+// Account returns the account to run the programs of PostgreSQL under, which refuse to run as root, and makes it the
+// owner of a directory. Nil stands for the account of this process.
+func Account(dir string) (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
-		return attributes, nil
+		return nil, nil //nolint:nilnil // see above
 	}
 	account, err := user.Lookup("postgres")
 	if err != nil {
 		account, err = user.Lookup("nobody")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("finding an account to run the server under: %w", err)
+		return nil, fmt.Errorf("finding an account for PostgreSQL: %w", err)
 	}
 	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
 	if err := errors.Join(uidErr, gidErr); err != nil {
 		return nil, fmt.Errorf("finding the numbers of account %s: %w", account.Username, err)
 	}
-	attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	return attributes, nil
-}
-
-// give makes a directory that of the account of the server's programs.
-func (s *Server) give(dir string) error {
-	if s.attributes.Credential == nil {
-		return nil
+	if err := os.Chown(dir, int(uid), int(gid)); err != nil {
+		return nil, fmt.Errorf("making account %s the owner of a directory: %w", account.Username, err)
 	}
-	if err := os.Chown(dir, int(s.attributes.Credential.Uid), int(s.attributes.Credential.Gid)); err != nil {
-		return fmt.Errorf("giving a directory to the account of the server: %w", err)
-	}
-	return nil
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
