@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -29,6 +28,8 @@ import (
 	"rosey.dev/rosey/hack/cytube/simulator/simulatortest"
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/porttest"
+	"rosey.dev/rosey/test/processtest"
 )
 
 // The proxies of docs/tasks/web.md and server.md, with the lines that these show, serve the pages to people: they log
@@ -57,13 +58,9 @@ func TestThePagesBehindProxies(t *testing.T) {
 		"nginx on the machine of rosey run": {startNginx, nginx, nginxServer, proxiedHost, site.address, "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, port, err := net.SplitHostPort(unusedAddress(t))
-			if err != nil {
-				t.Fatal(err)
-			}
 			text := strings.NewReplacer("mychannel-web.NAMESPACE.svc:8081", served.pages, "127.0.0.1:8080", served.pages).
 				Replace(served.text)
-			host := served.host + ":" + port
+			host := fmt.Sprintf("%s:%d", served.host, porttest.Free(t))
 			served.start(t, served.program, text, host)
 			reader := &proxyReader{t: t, site: site, base: "https://" + host + served.path}
 			natstest.Eventually(t, "the proxy", func() bool {
@@ -144,33 +141,21 @@ func newProxiedSite(t *testing.T) *proxiedSite {
 // startPages starts pages below a path, which can be reached from elsewhere, and returns their address.
 func (s *proxiedSite) startPages(basePath string) (address string) {
 	s.t.Helper()
-	_, port, err := net.SplitHostPort(unusedAddress(s.t))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	port := porttest.Free(s.t)
 	pages := start(s.t, "web", "--channel", "movienight", "--server", s.server, "--nats", s.nats, "--http", "127.0.0.1:0",
-		"--web-listen", ":"+port, "--web-tokens-dir", s.tokensDir, "--web-base-path", basePath)
+		"--web-listen", fmt.Sprintf(":%d", port), "--web-tokens-dir", s.tokensDir, "--web-base-path", basePath)
 	pages.waitFor(status.ReasonReady)
-	return "127.0.0.1:" + port
+	return porttest.Address(port)
 }
 
-// unusedAddress returns an address of loopback on which nothing listens.
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
-// startCaddy starts Caddy with a site, at a host with a port and with a certificate of its own authority.
+// startCaddy starts Caddy with a site, at a host with a port and with a certificate of its own authority. There is no
+// HTTP/3: the test holds the UDP port while it has the other one of this number.
 func startCaddy(t *testing.T, program, site, host string) {
 	t.Helper()
 	dir := t.TempDir()
 	config := fmt.Sprintf("{\n  admin off\n  local_certs\n  skip_install_trust\n  auto_https disable_redirects\n"+
-		"  storage file_system %s\n}\n%s\n", dir, strings.Replace(site, "movies.example.org", "https://"+host, 1))
+		"  servers {\n    protocols h1 h2\n  }\n  storage file_system %s\n}\n%s\n", dir,
+		strings.Replace(site, "movies.example.org", "https://"+host, 1))
 	startProxy(t, dir, program, "run", "--config", writeProxyFile(t, dir, "Caddyfile", config))
 }
 
@@ -212,21 +197,9 @@ func writeProxyFile(t *testing.T, dir, name, content string) string {
 // startProxy starts a proxy, which has its files in a directory and ends with the test.
 func startProxy(t *testing.T, dir, program string, arguments ...string) {
 	t.Helper()
-	var log bytes.Buffer
-	// The context of the test ends before the proxy is told to.
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...)
+	command := exec.CommandContext(t.Context(), program, arguments...)
 	command.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	command.Stdout, command.Stderr, command.WaitDelay = &log, &log, 10*time.Second
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Signal(os.Interrupt)
-		_ = command.Wait() // it was interrupted
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", filepath.Base(command.Path), log.String())
-		}
-	})
+	processtest.Start(t, command)
 }
 
 // selfSigned returns a certificate for localhost and its key.
@@ -398,7 +371,7 @@ func urlPath(text string) string {
 // hear follows the live page until somebody's line is there. A proxy that buffers would keep it.
 func (p *proxyReader) hear(line string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), waitTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"live", nil)
 	if err != nil {

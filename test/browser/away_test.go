@@ -99,8 +99,8 @@ func TestANewProcessTakesNothingFromAnOpenPage(t *testing.T) {
 	web.end()
 	p.shows("the page has lost its connection")
 	// The new process is not ready without NATS, and says so.
-	start(t, "rosey", "web", "--channel", channel, "--server", s.cytube, "--nats", s.natsURL, "--http", porttest.FreeAddress(t),
-		"--web-listen", web.address, "--web-tokens-dir", s.tokens, "--web-public")
+	start(t, "rosey", "web", "--channel", channel, "--server", s.cytube, "--nats", s.natsURL, "--http",
+		porttest.FreeAddress(t), "--web-listen", web.address, "--web-tokens-dir", s.tokens, "--web-public")
 	p.waits("the word of the new process", `!document.querySelector("#state").innerText.includes("lost its connection") &&
 		document.querySelector("#state").innerText.includes("Not live since")`)
 	if text := p.text(); !strings.Contains(text, "the old process knows this") || !p.has("alice") {

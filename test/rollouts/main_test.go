@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"k8s.io/client-go/kubernetes"
@@ -101,6 +102,7 @@ func startControllers(server *apiservertest.Server) (stop func(), err error) {
 		"--concurrent-replicaset-syncs=10")
 	output := &bytes.Buffer{}
 	process.Stdout, process.Stderr = output, output
+	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the tests are killed
 	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
