@@ -60,6 +60,10 @@ func fullBot() *v1alpha1.RoseyBot {
 		Name: "weather", Image: "weather", Config: map[string]v1alpha1.PluginSetting{"city": "Paris"},
 		NATSCredentialsSecretRef: &v1alpha1.ObjectRef{Name: "weather"}, EnvFrom: source("key"), Replicas: new(int32(3)),
 		Resources: resources, Egress: []networkingv1.NetworkPolicyEgressRule{{}, {}}, Probes: v1alpha1.PluginProbesHTTP,
+		PodMetadata: v1alpha1.PodMetadata{
+			Labels:      map[string]v1alpha1.LabelValue{"team": "fun"},
+			Annotations: map[string]v1alpha1.AnnotationValue{"note": "any"},
+		},
 		Grants: &v1alpha1.PluginGrants{
 			Events: []v1alpha1.PluginEvent{"message"}, Say: true, Queue: true, State: []v1alpha1.PluginThing{"users"},
 			Act: []v1alpha1.ActGrant{{Verb: "kick", Rank: new(int32(3))}},

@@ -39,7 +39,7 @@ type PluginProbes string
 // Plugin is a process that adds commands to the channel and reacts to what happens there. A built-in one runs in one
 // Deployment together with all others, see pluginHost; one with an image has a Deployment of its own.
 // +kubebuilder:validation:XValidation:rule="has(self.builtin) != has(self.image)",message="expected either builtin or image"
-// +kubebuilder:validation:XValidation:rule="!has(self.builtin) || !(has(self.natsCredentialsSecretRef) || has(self.envFrom) || has(self.replicas) || has(self.resources) || has(self.egress) || has(self.probes))",message="natsCredentialsSecretRef, envFrom, replicas, resources, egress, probes: expected none with builtin, because all built-in plugins run in one process: see pluginHost"
+// +kubebuilder:validation:XValidation:rule="!has(self.builtin) || !(has(self.natsCredentialsSecretRef) || has(self.envFrom) || has(self.replicas) || has(self.resources) || has(self.egress) || has(self.podMetadata) || has(self.probes))",message="natsCredentialsSecretRef, envFrom, replicas, resources, egress, podMetadata, probes: expected none with builtin, because all built-in plugins run in one process: see pluginHost"
 type Plugin struct {
 	// name is the name of the plugin in the channel: 1 to 30 lower case letters and digits. What the plugin stores is kept
 	// under it.
@@ -112,6 +112,11 @@ type Plugin struct {
 	// +kubebuilder:validation:MaxItems=20
 	// +kubebuilder:validation:XValidation:rule="self.all(rule, (!has(rule.ports) || rule.ports.size() <= 50) && (!has(rule.to) || rule.to.size() <= 50))",message="expected at most 50 ports and 50 peers in a rule"
 	Egress []networkingv1.NetworkPolicyEgressRule `json:"egress,omitempty"`
+
+	// podMetadata specifies additional labels and annotations of the plugin's pods. They do not get those of
+	// spec.podMetadata.
+	// +optional
+	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 
 	// probes specifies what the process serves besides NATS. With HTTP, it serves /healthz, /readyz, /status and /metrics
 	// at port 8080, as programs on the Go SDK do: then the kubelet restarts a process that hangs, its metrics are scraped,

@@ -167,7 +167,7 @@ type RoseyBotSpec struct {
 	Scheduling Scheduling `json:"scheduling,omitzero"`
 
 	// podMetadata specifies additional labels and annotations of the pods. Pods of plugins with an image do not get them,
-	// because some annotations make other controllers add Secrets to a pod.
+	// because some annotations make other controllers add Secrets to a pod: they have podMetadata of their own.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitzero"`
 

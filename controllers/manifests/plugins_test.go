@@ -91,6 +91,10 @@ func TestAChangeOfAPluginReplacesThatPluginAlone(t *testing.T) {
 			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins[2].Resources = corev1.ResourceRequirements{} },
 			rolled: []manifests.Component{greet},
 		},
+		"pod metadata": {
+			change: func(spec *v1alpha1.RoseyBotSpec) { spec.Plugins[1].PodMetadata = v1alpha1.PodMetadata{} },
+			rolled: []manifests.Component{weather},
+		},
 		"host": {
 			change: func(spec *v1alpha1.RoseyBotSpec) { spec.PluginHost.NATSCredentialsSecretRef = nil },
 			rolled: []manifests.Component{manifests.Plugins},
@@ -120,6 +124,12 @@ func TestPluginsHaveNothingOfTheBot(t *testing.T) {
 	bot.Spec.PodMetadata.Annotations = map[string]v1alpha1.AnnotationValue{"vault.hashicorp.com/agent-inject": "true"}
 	bot.Spec.PodMetadata.Labels = map[string]v1alpha1.LabelValue{"azure.workload.identity/use": "true"}
 	set := build(t, bot)
+	if got := find[*appsv1.Deployment](set, weather).Spec.Template.Labels["team"]; got != "weather" {
+		t.Errorf("the label of the weather is %q, want its own", got)
+	}
+	if got, found := find[*appsv1.Deployment](set, greet).Spec.Template.Labels["team"]; found {
+		t.Errorf("the greet has the label %q of the bot", got)
+	}
 	for component, own := range map[manifests.Component]string{
 		weather: "movienight-weather-plugin", greet: "movienight-greet-plugin",
 	} {

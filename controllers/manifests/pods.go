@@ -54,10 +54,10 @@ func deployment(
 }
 
 // podMetadata returns the labels and annotations that the spec gives to the pods of a component. A plugin with an image
-// has none of the bot: there are some that make others put Secrets into a pod.
+// has its own: there are some that make others put Secrets into a pod.
 func podMetadata(bot *v1alpha1.RoseyBot, component Component) v1alpha1.PodMetadata {
 	if PluginName(component) != "" {
-		return v1alpha1.PodMetadata{}
+		return pluginOf(bot, component).PodMetadata
 	}
 	return bot.Spec.PodMetadata
 }
