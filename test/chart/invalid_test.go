@@ -50,6 +50,11 @@ func TestInvalidValuesAreRejected(t *testing.T) {
 		"imagePullSecrets={x}":                 "at '/imagePullSecrets/0': got string, want object",
 		"automaticUpdates.maxConcurrent=0":     "at '/automaticUpdates/maxConcurrent': minimum: got 0, want 1",
 		"automaticUpdates.deadline=10":         "at '/automaticUpdates/deadline': got number, want string",
+		// The operator would end with these each time that it starts.
+		"automaticUpdates.deadline=0h0s":     "at '/automaticUpdates/deadline': '0h0s' does not match pattern",
+		"automaticUpdates.deadline=9999999h": "at '/automaticUpdates/deadline': '9999999h' does not match pattern",
+		"networkPolicy.metricsFrom=a/b/c=d":  "at '/networkPolicy/metricsFrom': 'a/b/c=d' does not match pattern",
+		"networkPolicy.metricsFrom=a=-b":     "at '/networkPolicy/metricsFrom': 'a=-b' does not match pattern",
 
 		"admissionPolicy.telemetryEndpoints={http://u:p@c}": "at '/admissionPolicy/telemetryEndpoints/0'",
 		"telemetry.endpoint=c:4317":                         "at '/telemetry/endpoint': 'c:4317' does not match pattern",
