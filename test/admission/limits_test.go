@@ -123,7 +123,9 @@ func TestLimitsOfTheValues(t *testing.T) {
 		{"podMetadata: {labels: {team: a}, annotations: {team: b}}", ""},
 		{"podMetadata: {labels: {team: a, app: b}}", "spec.podMetadata.labels: expected only the keys team"},
 		{"podMetadata: {annotations: {app: b}}", "spec.podMetadata.annotations: expected only the keys team"},
-		{"plugins: [{name: a, image: registry.example/plugin, podMetadata: {labels: {team: a}, annotations: {team: b}}}]", ""},
+		{
+			"plugins: [{name: a, image: registry.example/plugin, podMetadata: {labels: {team: a}, annotations: {team: b}}}]", "",
+		},
 		{
 			"plugins: [{name: a, image: registry.example/plugin, podMetadata: {labels: {team: a, app: b}}}]",
 			"spec.plugins.podMetadata.labels: expected only the keys team",
