@@ -39,7 +39,7 @@ func enqueue(at time.Time, texts ...string) func(*database.ServiceOptions) {
 }
 
 // rejectedCount is the least number of users in a sample that a faultyStore rejects.
-const rejectedCount = 1_000_000
+const rejectedCount = 900_000
 
 // faultyStore is a store whose Apply can be made to fail or to block.
 type faultyStore struct {
