@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,50 +23,88 @@ func newPluginCheckCommand() *cobra.Command {
 	var flags *configFlags
 	var format output.Format
 	var running, call bool
+	var wait time.Duration
 	role := userRole(bus.CLIRole)
 	command := &cobra.Command{
-		Use:   "check [PLUGIN...]",
-		Short: "Run the examples of built-in plugins without a bot, or check plugins that run",
+		Use:   "check [PLUGIN...] [-- PROGRAM [ARGUMENT...]]",
+		Short: "Run the examples of built-in plugins without a bot, or check a plugin of your own",
 		Long: "Run the examples of built-in plugins, of all by default, each in a channel inside this process.\n\n" +
+			"With a program behind --, start that as the plugin of a name, in whatever language it is written, in a channel\n" +
+			"inside this process: with a NATS server, a user with the permissions of a plugin, and what answers it as a bot\n" +
+			"and a database do. Its examples are called, and it is ended. It reads where it is from environment variables:\n" +
+			"ROSEY_NATS_URL, ROSEY_NATS_CREDENTIALS_DIR, ROSEY_NATS_SUBJECT_PREFIX, ROSEY_CHANNEL_NAME, ROSEY_PLUGIN_NAME.\n\n" +
 			"With --running, check the plugins of a channel over NATS, in whatever language they are written: whether they\n" +
 			"answer, and whether what they offer can be used. With --call too, their examples are called as the bot calls\n" +
 			"them. Nothing is said in the channel, but a plugin does what it does at a call. It needs the NATS user of the\n" +
 			"bot (--role bot), or a server without users. For a plugin in Go, `go test` checks more: plugintest.Examples.\n\n" +
 			"The exit code is 0 if all is as expected.",
 		Example: "  rosey plugin check dice\n" +
+			"  rosey plugin check greeter -- ./greeter\n" +
 			"  rosey plugin check --running --nats nats://127.0.0.1:4222 --channel movienight greeter",
 		RunE: func(command *cobra.Command, names []string) error {
+			programAt := command.ArgsLenAtDash()
 			switch {
+			case programAt >= 0 && running:
+				return errors.New("--running: expected without a program, which is started")
+			case programAt >= 0:
+				return checkOneProgram(command, format, names[:programAt], names[programAt:], wait)
 			case running:
 				return checkRunningPlugins(command, flags, bus.Role(role), format, names, call)
 			case call:
 				return errors.New("--call: expected with --running")
 			}
-			if len(names) == 0 {
-				names = builtin.Names()
-			}
-			for _, name := range names {
-				if !slices.Contains(builtin.Names(), name) {
-					return fmt.Errorf("%q: expected one of %s", name, strings.Join(builtin.Names(), ", "))
-				}
-			}
-			results, text := checkPlugins(names)
-			if err := writeOutput(command.OutOrStdout(), format, results, text); err != nil {
-				return err
-			}
-			if slices.ContainsFunc(results, func(one exampleResult) bool { return !one.OK }) {
-				return exit.Failed(errors.New("an example does not do what it says"))
-			}
-			return nil
+			return checkBuiltinPlugins(command, format, names)
 		},
 	}
 	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",
 		"nats.tlsDir", "channel.name", "pluginsFile"))
 	command.Flags().Var(&role, "role", "With --running: "+roleUsage)
+	command.Flags().DurationVar(&wait, "wait", time.Minute, "How long a program that is started may take to say hello")
 	command.Flags().BoolVar(&running, "running", false, "Check plugins that run, over NATS")
 	command.Flags().BoolVar(&call, "call", false, "With --running: call the examples of the plugins")
 	addOutputFlag(command, &format)
 	return command
+}
+
+// checkBuiltinPlugins runs the examples of built-in plugins, of all if none is named.
+func checkBuiltinPlugins(command *cobra.Command, format output.Format, names []string) error {
+	if len(names) == 0 {
+		names = builtin.Names()
+	}
+	for _, name := range names {
+		if !slices.Contains(builtin.Names(), name) {
+			return fmt.Errorf("%q: expected one of %s", name, strings.Join(builtin.Names(), ", "))
+		}
+	}
+	results, text := checkPlugins(names)
+	if err := writeOutput(command.OutOrStdout(), format, results, text); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(results, func(one exampleResult) bool { return !one.OK }) {
+		return exit.Failed(errors.New("an example does not do what it says"))
+	}
+	return nil
+}
+
+// checkOneProgram checks a program as a plugin, which is named by the only one of names.
+func checkOneProgram(command *cobra.Command, format output.Format, names, program []string, wait time.Duration) error {
+	switch {
+	case len(names) != 1 || !bus.IsPluginName(names[0]):
+		return fmt.Errorf("%q: expected the name of one plugin in front of --, of 1 to %d lower-case letters and digits",
+			strings.Join(names, " "), bus.MaxPluginName)
+	case len(program) == 0:
+		return errors.New("expected a program behind --")
+	case wait <= 0:
+		return fmt.Errorf("--wait: %s, expected a time such as 1m", wait)
+	}
+	results, written, err := checkProgram(command.Context(), names[0], program, wait)
+	if err != nil {
+		return exit.Failed(err)
+	}
+	if written != "" {
+		_, err = fmt.Fprintf(command.ErrOrStderr(), "The program wrote:\n%s", written)
+	}
+	return errors.Join(reportChecks(command, format, results), err)
 }
 
 func checkRunningPlugins(

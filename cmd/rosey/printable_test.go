@@ -75,6 +75,8 @@ func TestEveryCommandShowsPrintableText(t *testing.T) {
 		{command: "config schema", own: true},
 		{command: "version", own: true},
 		{command: "plugin check", arguments: []string{hostileName}},
+		{command: "plugin check", arguments: []string{"evil", "--", "sh", "-c", `printf "$0"; exit 1`, hostileName}},
+		{command: "plugin check", arguments: []string{"evil", "--", hostileName}},
 		{command: "plugin check", arguments: []string{"dice"}, own: true},
 		{command: "plugin check", arguments: []string{"dice", "-o", "json"}, own: true},
 		{command: "config check", arguments: []string{

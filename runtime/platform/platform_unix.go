@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"syscall"
 )
 
@@ -72,3 +73,22 @@ func FreeSpace(directory string) (uint64, error) {
 
 // IsFull reports whether an error says that a volume, or what this user may have of it, is full.
 func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// OwnGroup has a command that was not started yet run in a process group of its own, which Terminate and Kill end.
+func OwnGroup(command *exec.Cmd) { command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// Terminate asks the process of OwnGroup, and those that it has started, to end.
+func Terminate(process *os.Process) error {
+	if err := syscall.Kill(-process.Pid, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("asking the process %d to end: %w", process.Pid, err)
+	}
+	return nil
+}
+
+// Kill ends the process of OwnGroup, and those that it has started. It is no error if there are none.
+func Kill(process *os.Process) error {
+	if err := syscall.Kill(-process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("ending the process %d: %w", process.Pid, err)
+	}
+	return nil
+}

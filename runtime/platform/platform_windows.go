@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 
 	"golang.org/x/sys/windows"
 )
@@ -63,4 +64,18 @@ func FreeSpace(directory string) (free uint64, err error) {
 // IsFull reports whether an error says that a volume, or what this user may have of it, is full.
 func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
+}
+
+// OwnGroup does nothing: Windows knows no process groups that end together.
+func OwnGroup(*exec.Cmd) {}
+
+// Terminate ends the process: Windows cannot ask it to end.
+func Terminate(process *os.Process) error { return Kill(process) }
+
+// Kill ends the process. It is no error if it has ended.
+func Kill(process *os.Process) error {
+	if err := process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("ending the process %d: %w", process.Pid, err)
+	}
+	return nil
 }

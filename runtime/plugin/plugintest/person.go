@@ -98,7 +98,7 @@ func (r *Room) Event(name string, fields map[string]any) {
 	if err != nil {
 		r.t.Fatalf("the event %s: %v", name, err)
 	}
-	if slices.Contains(r.plugin.Events(), name) {
+	if r.plugin != nil && slices.Contains(r.plugin.Events(), name) {
 		r.mu.Lock()
 		r.sent++
 		r.mu.Unlock()

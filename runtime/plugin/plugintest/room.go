@@ -55,7 +55,7 @@ const (
 // Room is a channel in which one plugin runs.
 type Room struct {
 	t        T
-	plugin   *plugin.Plugin
+	plugin   *plugin.Plugin // nil: it is in another process
 	subjects bus.PluginSubjects
 	all      bus.Subjects
 	conn     *bus.Conn
@@ -124,13 +124,8 @@ func Open(t T, p *plugin.Plugin, options ...Option) *Room {
 	if err != nil {
 		t.Fatalf("subjects: %v", err)
 	}
-	r := &Room{
-		t: t, plugin: p, all: subjects, clock: newClock(), settings: map[string]string{}, faults: map[string]*fault{},
-		answers: map[plugin.Verb]bus.PluginOutcome{}, changed: make(chan struct{}), people: map[string]bus.ChannelUser{},
-		state: plugin.State{Success: true, Joined: true, Self: BotName, Server: ServerURL, Channel: ChannelName},
-		hello: make(chan struct{}), metrics: prometheus.NewRegistry(),
-	}
-	r.kv = newKVStore(r.clock.Now)
+	r := newRoom(t, subjects)
+	r.plugin = p
 	for _, apply := range options {
 		apply(r)
 	}
@@ -138,6 +133,18 @@ func Open(t T, p *plugin.Plugin, options ...Option) *Room {
 		t.Fatalf("the plugin: %v", err)
 	}
 	r.start()
+	return r
+}
+
+// newRoom returns a Room without a plugin and a connection.
+func newRoom(t T, subjects bus.Subjects) *Room {
+	r := &Room{
+		t: t, all: subjects, clock: newClock(), settings: map[string]string{}, faults: map[string]*fault{},
+		answers: map[plugin.Verb]bus.PluginOutcome{}, changed: make(chan struct{}), people: map[string]bus.ChannelUser{},
+		state: plugin.State{Success: true, Joined: true, Self: BotName, Server: ServerURL, Channel: ChannelName},
+		hello: make(chan struct{}), metrics: prometheus.NewRegistry(),
+	}
+	r.kv = newKVStore(r.clock.Now)
 	return r
 }
 
