@@ -41,9 +41,10 @@ type databaseJob struct {
 	bot     *v1alpha1.RoseyBot
 	exclusive
 
-	// name is that of the Job, and content the Job in JSON.
+	// name is that of the Job, content the Job in JSON, and uid the UID that it has got.
 	name    string
 	content []byte
+	uid     string
 }
 
 // prepare makes the Job, and returns an error if one of its name is there.
@@ -161,8 +162,10 @@ func (d *databaseJob) waitSuspended(ctx context.Context) error {
 // is removed.
 func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	jobs := d.cluster.kube.BatchV1()
+	var created batchv1.Job
 	err = jobs.RESTClient().Post().Namespace(d.cluster.namespace).Resource("jobs").
-		SetHeader("Content-Type", "application/json").Body(d.content).Do(ctx).Error()
+		SetHeader("Content-Type", "application/json").Body(d.content).Do(ctx).Into(&created)
+	d.uid = string(created.UID)
 	if err != nil {
 		return isRefused(err), exit.Failedf("creating Job %s: %w", d.name, err)
 	}
@@ -264,10 +267,10 @@ func isRefused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 }
 
-// pod returns the pod of the Job, and nil while there is none.
+// pod returns the pod of the Job, and nil while there is none. One of an earlier Job of the same name may still end.
 func (d *databaseJob) pod(ctx context.Context) (*corev1.Pod, error) {
 	list, err := d.cluster.kube.CoreV1().Pods(d.cluster.namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: labels.Set{batchv1.JobNameLabel: d.name}.String(),
+		LabelSelector: labels.Set{batchv1.ControllerUidLabel: d.uid}.String(),
 	})
 	if err != nil {
 		return nil, exit.Failedf("listing the pods of Job %s: %w", d.name, err)

@@ -62,6 +62,9 @@ func (r *restoreRig) answer(w http.ResponseWriter, request *http.Request) bool {
 	case request.Method == http.MethodGet && strings.HasSuffix(path, "/jobs/"+r.jobName()) && r.created.Load():
 		return r.readJob(w, int(r.jobReads.Add(1)))
 	case request.Method == http.MethodGet && strings.HasSuffix(path, "/pods"):
+		if !strings.Contains(request.FormValue("labelSelector"), batchv1.ControllerUidLabel+"=") {
+			r.t.Errorf("pods of an earlier Job with the same name are selected too: %s", request.URL.RawQuery)
+		}
 		return r.listPods != nil && r.listPods(w)
 	}
 	return false
@@ -146,7 +149,7 @@ func TestRestoreGoesOnWhenTheAPIServerIsAwayForAMoment(t *testing.T) {
 		}
 		return true
 	}
-	code, stderr, suspended := r.run("flaky", "--made", "x.db")
+	code, stderr, suspended := r.run("flaky", "--made", "/x.db")
 	if code != exit.Clean || suspended || !strings.Contains(stderr, "trying again") {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 	}
@@ -165,7 +168,7 @@ func TestRestoreEndsWhenTheJobIsRemoved(t *testing.T) {
 		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound)
 		return true
 	}}
-	code, stderr, suspended := r.run("removed", "--made", "x.db")
+	code, stderr, suspended := r.run("removed", "--made", "/x.db")
 	if code != exit.Failure || !suspended || !strings.Contains(stderr, "removed stays suspended, since Job") {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 	}
@@ -178,7 +181,7 @@ func TestJobThatIsRefusedLeavesNothingSuspended(t *testing.T) {
 		refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden) // a quota, for example
 		return true
 	}}
-	code, stderr, suspended := r.run("refused", "--made", "x.db")
+	code, stderr, suspended := r.run("refused", "--made", "/x.db")
 	if code != exit.Failure || suspended || strings.Contains(stderr, "stays suspended") ||
 		!strings.Contains(stderr, "creating Job refused-db-restore") {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
@@ -196,7 +199,7 @@ func TestRestoreThatEndsBeforeItsJobLeavesNothingSuspended(t *testing.T) {
 			r.stop()
 			return false
 		}
-		code, stderr, suspended := r.run("early", "--made", "x.db")
+		code, stderr, suspended := r.run("early", "--made", "/x.db")
 		if code != exit.Failure || suspended || r.created.Load() || strings.Contains(stderr, "stays suspended") ||
 			!strings.Contains(stderr, "interrupted while waiting for the end of the pods") ||
 			!strings.Contains(stderr, "starting early again") {
@@ -206,7 +209,7 @@ func TestRestoreThatEndsBeforeItsJobLeavesNothingSuspended(t *testing.T) {
 	t.Run("the answer is lost", func(t *testing.T) {
 		t.Parallel()
 		r := &restoreRig{t: t, losesPatch: true}
-		code, stderr, suspended := r.run("lost", "--made", "x.db")
+		code, stderr, suspended := r.run("lost", "--made", "/x.db")
 		if code != exit.Failure || suspended || r.created.Load() || !strings.Contains(stderr, "starting lost again") {
 			t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 		}
@@ -219,7 +222,7 @@ func TestRestoreOfASuspendedBotSaysHowToStartIt(t *testing.T) {
 	t.Parallel()
 	r := &restoreRig{t: t, wasSuspended: true}
 	r.readJob = func(w http.ResponseWriter, _ int) bool { return r.jobEnds(w, batchv1.JobComplete) }
-	code, stderr, suspended := r.run("repeated", "--made", "x.db")
+	code, stderr, suspended := r.run("repeated", "--made", "/x.db")
 	want := "repeated was suspended before, and stays so. Start it with\nkubectl patch"
 	if !suspended || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
@@ -236,7 +239,7 @@ func TestInterruptedRestoreSaysWhatIsLeft(t *testing.T) {
 			r.stop()
 			return false
 		}
-		code, stderr, suspended := r.run("interrupted", "--made", "x.db")
+		code, stderr, suspended := r.run("interrupted", "--made", "/x.db")
 		if code != exit.Failure || !suspended || strings.Contains(stderr, "not within") ||
 			!strings.Contains(stderr, "interrupted while waiting for the end of Job") ||
 			!strings.Contains(stderr, "interrupted stays suspended") {
@@ -251,7 +254,7 @@ func TestInterruptedRestoreSaysWhatIsLeft(t *testing.T) {
 			r.stop()
 			return false
 		}
-		code, stderr, suspended := r.run("late", "--made", "x.db")
+		code, stderr, suspended := r.run("late", "--made", "/x.db")
 		if code != exit.Failure || suspended || !strings.Contains(stderr, "starting late again") {
 			t.Errorf("exit code %d, suspended: %t\n%s", code, suspended, stderr)
 		}
@@ -286,7 +289,7 @@ func TestFailedJobWithoutPodSaysSo(t *testing.T) {
 	t.Parallel()
 	r := &restoreRig{t: t}
 	r.readJob = func(w http.ResponseWriter, _ int) bool { return r.jobEnds(w, batchv1.JobFailed) }
-	code, stderr, suspended := r.run("podless-job", "--made", "x.db")
+	code, stderr, suspended := r.run("podless-job", "--made", "/x.db")
 	want := "(BackoffLimitExceeded): its pod is gone, and its log with it"
 	if code != exit.Failure || suspended || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d, suspended: %t, want %q in\n%s", code, suspended, want, stderr)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,11 +51,14 @@ func newRestoreCommand(app *app) *cobra.Command {
 			"has made, as backup list shows it. The RoseyBot is suspended meanwhile. The whole backup is checked before\n" +
 			"anything changes, and the replaced database stays beside the new one.",
 		Example: "  kubectl rosey restore movienight monday.db\n" +
-			"  kubectl rosey restore movienight --made rosey-8f3a-20261129T030000Z.db",
+			"  kubectl rosey restore movienight --made /var/lib/rosey/backups/FILE.db",
 		Args: cobra.MaximumNArgs(2), ValidArgsFunction: completeFileAfterName(app),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			if len(arguments) == 0 || (len(arguments) == 2) == (made != "") {
 				return errors.New("expected the NAME of a RoseyBot, and a FILE or --made")
+			}
+			if made != "" && !path.IsAbs(made) {
+				return fmt.Errorf("--made: %q, expected a path as `kubectl rosey backup list NAME` shows it", made)
 			}
 			source := made
 			if made == "" {
@@ -65,7 +69,7 @@ func newRestoreCommand(app *app) *cobra.Command {
 			return app.runExclusive(command.Context(), arguments[0], run)
 		},
 	}
-	command.Flags().StringVar(&made, "made", "", "Name of a backup that the service has made, as backup list shows it")
+	command.Flags().StringVar(&made, "made", "", "Path of a backup that the service has made, as backup list shows it")
 	run.addFlags(command)
 	return command
 }

@@ -95,7 +95,8 @@ func TestStatusOfAll(t *testing.T) {
 	}
 	for _, wrong := range []struct{ arguments, want string }{
 		{"status -o xml", "expected text, wide, json or yaml"}, {"status listed -A", "--all-namespaces"},
-		{"tail", "the NAME"}, {"say listed", "TEXT"}, {"nothing", "unknown command"},
+		{"tail", "the NAME"}, {"restore listed --made x.db", "--made: \"x.db\", expected a path"},
+		{"say listed", "TEXT"}, {"nothing", "unknown command"},
 	} {
 		code, _, stderr := call(t, strings.Fields(wrong.arguments)...)
 		if code != exit.Usage || !strings.Contains(stderr, wrong.want) {
