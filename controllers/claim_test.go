@@ -248,6 +248,31 @@ func TestClaimWhoseSizeAPolicyChangesIsNotReplaced(t *testing.T) {
 	}
 }
 
+// A tool that restores a claim's files creates the claim with its annotations, which have the size of when the operator
+// created it. It has no volume at first, and must not be replaced by an empty one.
+func TestClaimThatIsRestoredAfterItHasGrownIsNotReplaced(t *testing.T) {
+	bot := withClaim(newBot(newNamespace(t)), "3Gi", "fast")
+	restored := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: bot.Namespace, Name: "movienight-db", Labels: operatorLabels(bot),
+			Annotations: map[string]string{"rosey.dev/asked-storage-class": "fast", "rosey.dev/asked-size": "1Gi"},
+		},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			StorageClassName: new("fast"),
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: quantity("3Gi")},
+			},
+		},
+	}
+	create(t, restored)
+	createReady(t, bot)
+	waitReconciled(t, bot)
+	if now := getClaim(t, bot); now.UID != restored.UID || now.DeletionTimestamp != nil {
+		t.Errorf("%+v, want the restored claim", now.ObjectMeta)
+	}
+}
+
 // A claim that somebody restores from a snapshot has no volume at first. It must not be replaced by an empty one.
 func TestClaimOfSomebodyElseIsNotReplaced(t *testing.T) {
 	bot := withClaim(newBot(newNamespace(t)), "1Gi", "fast")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -165,11 +166,12 @@ func runExample(name string, command plugin.Command, example plugin.Example) []s
 		p, _ := builtin.New(name)
 		plugintest.RunExample(plugintest.Open(&check, p), command, example)
 	})
-	return check.problems
+	return check.found()
 }
 
-// exampleCheck is a plugintest.T without a test.
+// exampleCheck is a plugintest.T without a test. It is safe for concurrent use: a room answers a plugin beside it.
 type exampleCheck struct {
+	mu       sync.Mutex
 	problems []string
 	ends     []func()
 }
@@ -190,6 +192,13 @@ func (c *exampleCheck) run(do func()) {
 	do()
 }
 
+// found returns the problems until now.
+func (c *exampleCheck) found() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.problems)
+}
+
 // Helper implements plugintest.T.
 func (c *exampleCheck) Helper() {}
 
@@ -198,6 +207,8 @@ func (c *exampleCheck) Logf(string, ...any) {}
 
 // Errorf implements plugintest.T.
 func (c *exampleCheck) Errorf(format string, arguments ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.problems = append(c.problems, fmt.Sprintf(format, arguments...))
 }
 

@@ -145,7 +145,7 @@ func (c *programCheck) run(ctx context.Context, program []string, wait time.Dura
 		plugintest.Attend(&channel, c.conn, c.subjects, c.own.Name)
 		err = c.await(ctx, program, wait)
 	})
-	for _, problem := range channel.problems {
+	for _, problem := range channel.found() {
 		c.add(c.own.Name, mayDoAll, errors.New(problem), "")
 	}
 	return err
@@ -220,9 +220,13 @@ func (c *programCheck) kill() {
 	<-c.ended
 }
 
-// end asks the program to end, and notes whether it says bye.
+// end asks the program to end, notes whether it says bye, and gives it the time to end by itself.
 func (c *programCheck) end(ctx context.Context) error {
-	if err := platform.Terminate(c.command.Process); err != nil {
+	err := platform.Terminate(c.command.Process)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil
+	case err != nil:
 		c.add(c.own.Name, saysBye, fmt.Errorf("it had ended before: %w", err), "")
 		return nil
 	}
@@ -235,6 +239,11 @@ func (c *programCheck) end(ctx context.Context) error {
 			return fmt.Errorf("waiting for the end of the plugin: %w", ctx.Err())
 		case <-c.bye:
 			c.add(c.own.Name, saysBye, nil, "")
+			select {
+			case <-ctx.Done():
+			case <-c.ended:
+			case <-timeout.C:
+			}
 			return nil
 		case <-hasEnded:
 			hasEnded = nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/exit"
 )
 
@@ -84,8 +85,8 @@ func TestWhatACheckedProgramHasStartedEndsToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat"); err == nil &&
-		!strings.Contains(string(state), ") Z ") {
-		t.Errorf("what the program has started runs still: %s", state)
-	}
+	natstest.Eventually(t, "the end of what the program has started", func() bool {
+		state, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		return err != nil || strings.Contains(string(state), ") Z ")
+	})
 }

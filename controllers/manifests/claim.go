@@ -125,10 +125,10 @@ func ReplacesClaim(bot *v1alpha1.RoseyBot, live *corev1.PersistentVolumeClaim) b
 		return false
 	}
 	fresh := claim(bot, spec, Observed{})
-	size, err := resource.ParseQuantity(live.Annotations[askedSizeAnnotation])
-	if err != nil { // an earlier version of the operator created it
-		size = live.Spec.Resources.Requests[corev1.ResourceStorage]
-	}
-	return asked != fresh.Annotations[askedClassAnnotation] ||
-		size.Cmp(fresh.Spec.Resources.Requests[corev1.ResourceStorage]) != 0
+	size, has := fresh.Spec.Resources.Requests[corev1.ResourceStorage], live.Spec.Resources.Requests[corev1.ResourceStorage]
+	// An admission policy may have changed what was asked for. A claim that has grown since, and is being restored, has
+	// the annotation of when it was created.
+	first, err := resource.ParseQuantity(live.Annotations[askedSizeAnnotation])
+	isSize := has.Cmp(size) == 0 || err == nil && first.Cmp(size) == 0
+	return asked != fresh.Annotations[askedClassAnnotation] || !isSize
 }

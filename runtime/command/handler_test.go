@@ -333,6 +333,28 @@ func TestConfirmation(t *testing.T) {
 	}
 }
 
+// CyTube refuses each video of a list by itself, with the ID of the list. The bot forgot the list with the first one, and
+// let a live stream among the others stay although who added the list may not add any.
+func TestARefusedVideoOfAListHidesNoLiveStream(t *testing.T) {
+	t.Parallel()
+	refused := cytube.QueueFail{ID: "PL1", Message: "This item is already on the playlist"}
+	video, stream := added(3, "yt", "abc"), added(4, "yt", "live")
+	stream.Item.Media.Seconds = 0
+	for name, events := range map[string][]cytube.Event{
+		"first": {refused, video, stream}, "between": {video, refused, stream},
+	} {
+		inChannel(t, enabled("!", 5), func(r *rig) {
+			r.pmFrom("mod", "add yp:PL1")
+			r.expect("requests of add, "+name, &r.requested, "queue yp PL1 true")
+			for _, event := range events {
+				r.arrive(event)
+				synctest.Wait()
+			}
+			r.expect("requests for the live stream, "+name, &r.requested, "delete 4")
+		})
+	}
+}
+
 // TestPause pauses and continues, which takes a second request.
 func TestPause(t *testing.T) {
 	t.Parallel()

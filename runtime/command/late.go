@@ -56,8 +56,9 @@ func (a *additions) end(one *addition) {
 	a.all = slices.DeleteFunc(a.all, func(other *addition) bool { return other == one })
 }
 
-// shown forgets an addition that the server has shown, unless it is a list, of which more may come.
-func (a *additions) shown(one *addition) {
+// answered forgets an addition that the server has shown or refused, unless it is a list: of its videos, each of which is
+// shown or refused with the ID of the list, more may come.
+func (a *additions) answered(one *addition) {
 	if !isList(one.media) {
 		a.end(one)
 	}
@@ -86,7 +87,7 @@ func canBecome(sent, shown cytube.Media) bool { return shown.Type == sent.Type |
 func (a *additions) came(media cytube.Media) *addition {
 	one := a.find(media)
 	if one != nil {
-		a.shown(one)
+		a.answered(one)
 	}
 	return one
 }
@@ -111,8 +112,8 @@ func (a *additions) find(media cytube.Media) *addition {
 }
 
 // CauseOf returns which plugin has had an item added that the server shows or refuses by an event, and the ID of the
-// call because of which, whether the event comes in time or late. Empty: none, or it did it by itself. It must be
-// called before Handle with the same event.
+// call because of which, whether the event comes in time or late. Empty: none, or it did it by itself, or it is the
+// refusal of one video of a list. It must be called before Handle with the same event.
 func (h *Handler) CauseOf(event cytube.Event) (plugin, call string) {
 	var one *addition
 	switch event := event.(type) {
@@ -121,7 +122,9 @@ func (h *Handler) CauseOf(event cytube.Event) (plugin, call string) {
 			one = h.late.find(event.Item.Media)
 		}
 	case cytube.QueueFail:
-		one = h.late.refused(event.ID)
+		if one = h.late.refused(event.ID); one != nil && isList(one.media) {
+			return "", ""
+		}
 	}
 	if one == nil {
 		return "", ""
@@ -160,7 +163,7 @@ func (h *Handler) handleLate(event cytube.Event) {
 		}
 	case cytube.QueueFail:
 		if one := h.late.refused(event.ID); one != nil {
-			h.late.end(one)
+			h.late.answered(one)
 		}
 	}
 }

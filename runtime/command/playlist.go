@@ -134,11 +134,10 @@ func (h *Handler) enqueue(ctx context.Context, one *addition) (cytube.Item, erro
 	if IsUnconfirmed(err) {
 		return cytube.Item{}, err
 	}
+	h.late.answered(one)
 	if err != nil {
-		h.late.end(one)
 		return cytube.Item{}, err
 	}
-	h.late.shown(one)
 	return <-added, nil
 }
 

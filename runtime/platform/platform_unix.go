@@ -77,7 +77,8 @@ func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is
 // OwnGroup has a command that was not started yet run in a process group of its own, which Terminate and Kill end.
 func OwnGroup(command *exec.Cmd) { command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// Terminate asks the process of OwnGroup, and those that it has started, to end.
+// Terminate asks the process of OwnGroup, and those that it has started, to end. The error is errors.ErrUnsupported on
+// systems that cannot.
 func Terminate(process *os.Process) error {
 	if err := syscall.Kill(-process.Pid, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("asking the process %d to end: %w", process.Pid, err)

@@ -69,8 +69,8 @@ func IsFull(err error) bool {
 // OwnGroup does nothing: Windows knows no process groups that end together.
 func OwnGroup(*exec.Cmd) {}
 
-// Terminate ends the process: Windows cannot ask it to end.
-func Terminate(process *os.Process) error { return Kill(process) }
+// Terminate returns errors.ErrUnsupported: Windows cannot ask a process without a window to end.
+func Terminate(*os.Process) error { return errors.ErrUnsupported }
 
 // Kill ends the process. It is no error if it has ended.
 func Kill(process *os.Process) error {

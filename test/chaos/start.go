@@ -42,8 +42,8 @@ func Start(t *testing.T, setup Setup) *Processes {
 	return world
 }
 
-// keepFiles copies a directory of a test that failed into the user's cache: temporary files are removed. They replace those
-// of an earlier failure.
+// keepFiles copies a directory of a test that failed into the user's cache: temporary files are removed. They replace
+// those of an earlier failure.
 func keepFiles(t *testing.T, dir string) {
 	t.Helper()
 	cache, err := os.UserCacheDir()

@@ -242,9 +242,9 @@ func (r *reader) run(t *testing.T, title, script string) {
 	t.Logf("%s: %s", title, time.Since(begin).Round(time.Second))
 }
 
-// endWithGroup gives a command a process group of its own, which ends with its context. What a page has in the background
-// keeps the command's output open: when the page fails or takes too long, the command would not end before that does.
-// Ctrl-C does not reach the group, so the command also ends with the tests.
+// endWithGroup gives a command a process group of its own, which ends with its context. What a page has in the
+// background keeps the command's output open: when the page fails or takes too long, the command would not end before
+// that does. Ctrl-C does not reach the group, so the command also ends with the tests.
 func endWithGroup(command *exec.Cmd) {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }

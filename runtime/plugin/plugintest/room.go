@@ -219,8 +219,11 @@ func (r *Room) answerKV(m *nats.Msg) {
 	r.reply(m, "kv."+op, denied, func() any { return r.kv.answer(bus.PluginKVOp(op), m.Data) })
 }
 
-// answer handles what the plugin sends to the bot.
+// answer handles what the plugin sends to the bot, which drops what is too large.
 func (r *Room) answer(m *nats.Msg) {
+	if len(m.Data) > bus.MaxPluginBytes {
+		return
+	}
 	_, _, rest, _ := r.all.PluginOfSubject(m.Subject)
 	what := strings.TrimPrefix(rest, "out.")
 	kind, name, _ := strings.Cut(what, ".")
