@@ -109,6 +109,7 @@ func (c *component) importFile(
 		file, source.Program, c.config.Channel.Name, c.database())
 	return legacy.Import(ctx, legacy.Options{
 		Source: source, Target: target, Channel: c.channel(), Retained: retained,
+		Limits: c.config.Database.Limits,
 		Progress: func(table string, done, rows int) {
 			_, _ = fmt.Fprintf(progress, "%s: %d of %d rows\n", table, done, rows) // the summary repeats it
 		},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/exit"
@@ -19,6 +20,9 @@ import (
 	"rosey.dev/rosey/runtime/plugin/plugintest"
 	"rosey.dev/rosey/runtime/status"
 )
+
+// The flags that mean something for a program that is started.
+const waitFlag, outputFlag = "wait", "output"
 
 func newPluginCheckCommand() *cobra.Command {
 	var flags *configFlags
@@ -32,7 +36,7 @@ func newPluginCheckCommand() *cobra.Command {
 		Long: "Run the examples of built-in plugins, of all by default, each in a channel inside this process.\n\n" +
 			"With a program behind --, start that as the plugin of a name, in whatever language it is written, in a channel\n" +
 			"inside this process: with a NATS server, a user with the permissions of a plugin, and what answers it as a bot\n" +
-			"and a database do. Its examples are called, and it is ended. It reads where it is from environment variables:\n" +
+			"and a database do. Its examples are called, and it is ended. These environment variables tell it where it is:\n" +
 			"ROSEY_NATS_URL, ROSEY_NATS_CREDENTIALS_DIR, ROSEY_NATS_SUBJECT_PREFIX, ROSEY_CHANNEL_NAME, ROSEY_PLUGIN_NAME.\n\n" +
 			"With --running, check the plugins of a channel over NATS, in whatever language they are written: whether they\n" +
 			"answer, and whether what they offer can be used. With --call too, their examples are called as the bot calls\n" +
@@ -45,9 +49,10 @@ func newPluginCheckCommand() *cobra.Command {
 		RunE: func(command *cobra.Command, names []string) error {
 			programAt := command.ArgsLenAtDash()
 			switch {
-			case programAt >= 0 && running:
-				return errors.New("--running: expected without a program, which is started")
 			case programAt >= 0:
+				if err := onlyForPrograms(command.Flags()); err != nil {
+					return err
+				}
 				return checkOneProgram(command, format, names[:programAt], names[programAt:], wait)
 			case running:
 				return checkRunningPlugins(command, flags, bus.Role(role), format, names, call)
@@ -60,7 +65,7 @@ func newPluginCheckCommand() *cobra.Command {
 	flags = newConfigFlags(command.Flags(), "", keysAt("nats.url", "nats.subjectPrefix", "nats.credentialsDir",
 		"nats.tlsDir", "channel.name", "pluginsFile"))
 	command.Flags().Var(&role, "role", "With --running: "+roleUsage)
-	command.Flags().DurationVar(&wait, "wait", time.Minute, "How long a program that is started may take to say hello")
+	command.Flags().DurationVar(&wait, waitFlag, time.Minute, "How long a program that is started may take to say hello")
 	command.Flags().BoolVar(&running, "running", false, "Check plugins that run, over NATS")
 	command.Flags().BoolVar(&call, "call", false, "With --running: call the examples of the plugins")
 	addOutputFlag(command, &format)
@@ -85,6 +90,16 @@ func checkBuiltinPlugins(command *cobra.Command, format output.Format, names []s
 		return exit.Failed(errors.New("an example does not do what it says"))
 	}
 	return nil
+}
+
+// onlyForPrograms returns an error that names a flag that was given and means nothing for a program.
+func onlyForPrograms(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(one *pflag.Flag) {
+		if one.Name != waitFlag && one.Name != outputFlag && err == nil {
+			err = fmt.Errorf("--%s: expected without a program, which is started in a channel of its own", one.Name)
+		}
+	})
+	return err
 }
 
 // checkOneProgram checks a program as a plugin, which is named by the only one of names.

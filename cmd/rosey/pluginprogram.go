@@ -88,7 +88,11 @@ func checkProgram(
 		return nil, "", err
 	}
 	defer c.server.Stop()
-	if err := c.run(ctx, program, wait); err != nil {
+	err = c.run(ctx, program, wait)
+	switch {
+	case ctx.Err() != nil:
+		return nil, "", errors.New("interrupted")
+	case err != nil:
 		return nil, "", err
 	}
 	if slices.ContainsFunc(c.results, func(one pluginCheck) bool { return !one.OK }) {
@@ -172,9 +176,9 @@ func (c *programCheck) await(ctx context.Context, program []string, wait time.Du
 	defer timeout.Stop()
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for the plugin: %w", ctx.Err())
+		return ctx.Err()
 	case <-c.ended:
-		c.add(c.own.Name, saysHello, fmt.Errorf("it has ended before: %s", c.command.ProcessState), "")
+		c.addEarlyEnd(saysHello)
 		c.addDenials()
 		return nil
 	case <-timeout.C:
@@ -194,10 +198,17 @@ func (c *programCheck) await(ctx context.Context, program []string, wait time.Du
 	return c.end(ctx)
 }
 
-// start starts the program with the environment variables that plugins get.
+// addEarlyEnd notes that the program has ended before it did what was expected.
+func (c *programCheck) addEarlyEnd(expected string) {
+	c.add(c.own.Name, expected, fmt.Errorf("it has ended before: %s", c.command.ProcessState), "")
+}
+
+// start starts the program with the environment variables that plugins get, and none of this process that say where
+// another plugin is.
 func (c *programCheck) start(program []string) error {
 	c.command = exec.Command(program[0], program[1:]...) //nolint:gosec,noctx // who calls names it; end and kill end it
-	c.command.Env = append(os.Environ(),
+	inherited := slices.DeleteFunc(os.Environ(), func(one string) bool { return strings.HasPrefix(one, "ROSEY_") })
+	c.command.Env = append(inherited,
 		"ROSEY_NATS_URL="+c.server.URL(), "ROSEY_NATS_CREDENTIALS_DIR="+c.users.credentialsDir(c.own.Name),
 		"ROSEY_NATS_SUBJECT_PREFIX="+c.subjects.Prefix(), "ROSEY_CHANNEL_NAME="+c.channel,
 		"ROSEY_CHANNEL_SERVER="+plugintest.ServerURL, "ROSEY_PLUGIN_NAME="+c.own.Name, "ROSEY_HTTP_ADDRESS=127.0.0.1:0")
@@ -222,21 +233,33 @@ func (c *programCheck) kill() {
 
 // end asks the program to end, notes whether it says bye, and gives it the time to end by itself.
 func (c *programCheck) end(ctx context.Context) error {
+	select {
+	case <-c.ended:
+		c.addEarlyEnd(saysBye)
+		return nil
+	default:
+	}
 	err := platform.Terminate(c.command.Process)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil
-	case err != nil:
-		c.add(c.own.Name, saysBye, fmt.Errorf("it had ended before: %w", err), "")
-		return nil
+	case err != nil: // it ends just now
+		<-c.ended
+		c.addEarlyEnd(saysBye)
+		return nil //nolint:nilerr // the result has it
 	}
+	return c.awaitBye(ctx)
+}
+
+// awaitBye waits for the bye and the end of the program, and notes whether it has said bye.
+func (c *programCheck) awaitBye(ctx context.Context) error {
 	timeout := time.NewTimer(programEnd)
 	defer timeout.Stop()
 	hasEnded := c.ended
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the end of the plugin: %w", ctx.Err())
+			return ctx.Err()
 		case <-c.bye:
 			c.add(c.own.Name, saysBye, nil, "")
 			select {

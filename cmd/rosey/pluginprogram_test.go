@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rosey.dev/rosey/runtime/bus/natstest"
 	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/platform"
 )
 
 // checkProgramAs has a program checked as a plugin, in a process of its own.
@@ -67,12 +71,59 @@ func TestAProgramIsCheckedAsAPlugin(t *testing.T) {
 	}
 	for arguments, want := range map[string]string{
 		"--running dice -- x": "--running", "-- x": "name of one plugin", "a b -- x": "name of one plugin",
+		"--call dice -- x": "--call", "--nats nats://127.0.0.1:1 dice -- x": "--nats", "--role bot dice -- x": "--role",
 		"dice --": "a program behind --", "dice --wait 0s -- x": "--wait",
 	} {
 		code, _, stderr := call(t, append([]string{"plugin", "check"}, strings.Fields(arguments)...)...)
 		if code != exit.Usage || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit code %d: %s", arguments, code, stderr)
 		}
+	}
+}
+
+// Variables of another plugin in the caller's environment changed what was checked.
+func TestACheckedProgramInheritsNoVariablesOfAnotherPlugin(t *testing.T) {
+	t.Setenv("ROSEY_NATS_TLS_DIR", "/of-another")
+	_, output := checkProgramAs(t, "dice", "1m", "sh", "-c", "env | grep ROSEY_ >&2; exit 3")
+	if strings.Contains(output, "/of-another") || !strings.Contains(output, "ROSEY_PLUGIN_NAME=dice") {
+		t.Errorf("the program inherits what it must not: %s", output)
+	}
+}
+
+// A program that died after its hello was reported without its exit status.
+func TestTheExitStatusOfAProgramThatDiedIsShown(t *testing.T) {
+	t.Parallel()
+	c := programCheck{command: exec.Command("sh", "-c", "exit 3"), ended: make(chan struct{})}
+	platform.OwnGroup(c.command)
+	_ = c.command.Run() // its error is the exit status
+	close(c.ended)
+	if err := c.end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []pluginCheck{{What: saysBye, Found: "it has ended before: exit status 3"}}
+	if diff := cmp.Diff(want, c.results); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+}
+
+// An interruption was reported as a canceled context.
+func TestACheckOfAProgramCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	started := filepath.Join(t.TempDir(), "started")
+	command := program(t, "plugin", "check", "dice", "--", "sh", "-c", `touch "$0"; exec sleep 600`, started)
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the start of the program", func() bool {
+		_, err := os.Stat(started)
+		return err == nil
+	})
+	_ = command.Process.Signal(os.Interrupt) // it runs
+	_ = command.Wait()                       // the exit code has the result
+	if code := command.ProcessState.ExitCode(); code != exit.Failure || out.String() != "rosey: interrupted\n" {
+		t.Errorf("exit code %d: %s", code, &out)
 	}
 }
 

@@ -65,7 +65,7 @@ func (c *runningCheck) check(ctx context.Context, name string) error {
 			"prefix, or its NATS user may not subscribe", own.ServiceName()), "")
 		return nil
 	}
-	c.add(name, info, nil, fmt.Sprintf("version %s, %d running, %d commands", offer.Version, offer.Processes,
+	c.add(name, info, nil, fmt.Sprintf("version %s; processes: %d; commands: %d", offer.Version, offer.Processes,
 		len(offer.Commands)))
 	if pinged := pluginclient.Ping(ctx, c.conn, own); pinged < offer.Processes {
 		err = fmt.Errorf("%d of %d processes do: a bot takes the others for gone", pinged, offer.Processes)

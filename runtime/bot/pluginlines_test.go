@@ -53,7 +53,7 @@ func TestEventsSayWhoseLinesCallNothing(t *testing.T) {
 		{"who is denied", "a", "alice", "denied: lines of this user are not to be taken as this command"},
 		{"who is ignored", "b", "bob", "denied: lines of this user are not to be taken as this command"},
 		{"no such command", "c", "mod", "denied: lines of this user are not to be taken as this command"},
-		{"who is not there", "a", "gone", "invalid: user: there is no user of that name in the channel"},
+		{"who has left", "a", "gone", "denied: there is no user of that name in the channel"},
 	} {
 		got := p.request(p.subjects.Take(), bus.PluginTakeRequest{Command: test.command, User: test.user})
 		if text := got.Outcome + ": " + got.Error; text != test.want || got.Success != (got.Outcome == bus.OutcomeDone) {

@@ -496,8 +496,8 @@ func TestAFloodOfAPluginDelaysNoCommand(t *testing.T) {
 			counted = append(counted, between)
 		}
 	}
-	// On a slow machine the flood's half of CyTube's burst is said before the bot has read the command. All that the plugin
-	// has to say would take several bursts.
+	// On a slow machine the flood's half of CyTube's burst is said before the bot has read the command. All that the
+	// plugin has to say would take several bursts.
 	const halfOfBurst = 10
 	if len(counted) != 3 || slices.Max(counted) > halfOfBurst {
 		t.Errorf("%v lines of the flood before the replies", counted)

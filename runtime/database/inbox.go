@@ -36,6 +36,8 @@ type arrival struct {
 	plugin pluginRef
 	// respond sends a reply with headers of its own, which may be nil. It is nil for an event.
 	respond func(data []byte, header nats.Header) error
+	// isAwaited reports whether somebody waits for the reply, and so learns that there is none.
+	isAwaited bool
 	// inFlight is nil for a message that the consumer has not delivered.
 	inFlight jetstream.Msg
 	// stored is called when a message that was read again from the stream is stored. Nil for others.
@@ -119,7 +121,7 @@ func (i *inbox) accept(m *nats.Msg) {
 		i.refuse(m, one.message)
 		return
 	default:
-		one.respond = responder(m)
+		one.respond, one.isAwaited = responder(m), m.Reply != ""
 	}
 	if i.bytes.Add(one.size); !i.hasRoom(&one) {
 		i.drop(&one)
@@ -221,10 +223,11 @@ func (i *inbox) discard() int {
 	}
 }
 
-// countLost counts the messages that are lost: those in a stream are not, nor requests, which get no reply.
+// countLost counts the messages that are lost: those in a stream are not, nor requests, whose
+// senders get no reply and can repeat them.
 func countLost(messages []arrival) (count int) {
 	for _, one := range messages {
-		if one.inFlight == nil && one.stored == nil && one.respond == nil {
+		if one.inFlight == nil && one.stored == nil && !one.isAwaited {
 			count++
 		}
 	}

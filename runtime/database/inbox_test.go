@@ -47,6 +47,21 @@ func TestInboxReceiveEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// A key that was published without a reply subject was not counted when it was lost: nobody repeats it.
+func TestWhatNobodyAwaitsIsLost(t *testing.T) {
+	subjects, err := bus.NewSubjects("rosey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := newInbox(subjects, newMetrics(nil), slog.New(slog.DiscardHandler))
+	for _, reply := range []string{"", nats.InboxPrefix + "a"} {
+		i.accept(&nats.Msg{Subject: subjects.Subject(bus.KVSet), Reply: reply, Header: nats.Header{}})
+	}
+	if lost := i.discard(); lost != 1 {
+		t.Errorf("%d messages are lost, want the one that was published", lost)
+	}
+}
+
 // A transport may still put a message while the grace period ends: that must not be a send on a closed channel.
 func TestInboxIsOpenForPutUntilItIsClosed(t *testing.T) {
 	i := newInbox(bus.Subjects{}, newMetrics(nil), slog.New(slog.DiscardHandler))

@@ -27,7 +27,7 @@ func (i *importer) actions(ctx context.Context) error {
 			action := store.PastAction{At: at, Action: store.Action{
 				Username: r.text("username"), Type: r.text("action_type"), Details: r.text("details"),
 			}}
-			switch problem := nameProblem(action.Username); {
+			switch problem := i.nameProblem(action.Username); {
 			case problem != "":
 				table.skip(problem)
 			case !ok:

@@ -23,7 +23,7 @@ func (i *importer) chat(ctx context.Context) error {
 	table, err := i.read(ctx, name, "id", []string{"timestamp", "username", "message"}, func(table *Table, r row) error {
 		at, ok := r.past("timestamp")
 		now := line{at.Unix(), r.text("username"), r.text("message")}
-		if problem := nameProblem(now.user); problem != "" {
+		if problem := i.nameProblem(now.user); problem != "" {
 			table.skip(problem)
 			return nil
 		}

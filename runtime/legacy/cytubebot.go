@@ -109,8 +109,8 @@ func (i *importer) plainLine(r row) (one plainLine, problem string) {
 	}
 	one = plainLine{milliseconds: at.UnixMilli(), user: r.text("username"), text: r.text("msg")}
 	switch {
-	case nameProblem(one.user) != "":
-		return plainLine{}, nameProblem(one.user)
+	case i.nameProblem(one.user) != "":
+		return plainLine{}, i.nameProblem(one.user)
 	case one.text == "":
 		return plainLine{}, "without a text"
 	case !inChannel(r, "channel", i.Channel):
@@ -154,8 +154,8 @@ func (i *importer) speakers(ctx context.Context) error {
 		username := r.text("uname")
 		p := i.people[store.Fold(username)]
 		switch {
-		case nameProblem(username) != "":
-			table.skip(nameProblem(username))
+		case i.nameProblem(username) != "":
+			table.skip(i.nameProblem(username))
 		case p == nil:
 			table.skip("without a line of chat, so it is not known when they were there")
 		case retained.older(p.LastSeen):

@@ -31,17 +31,17 @@ const (
 )
 
 // nameProblem returns why a user of a name is not stored. Empty: there is no reason.
-func nameProblem(name string) string {
+func (i *importer) nameProblem(name string) string {
 	switch {
 	case name == "":
 		return noName
-	case len(name) > (config.Limits{}).WithDefaults().NameBytes:
+	case len(name) > i.Limits.WithDefaults().NameBytes:
 		return longName
 	}
 	return ""
 }
 
-// Options are what Import needs. Retained and Progress may be absent.
+// Options are what Import needs. Retained, Limits and Progress may be absent.
 type Options struct {
 	Source  *Source
 	Target  store.Importer
@@ -49,6 +49,8 @@ type Options struct {
 	// Retained are the retentions of tables, by Source.Retained: rows that are older are skipped. Lines of chat that are
 	// skipped are counted for their users nevertheless. A table without an entry is kept forever.
 	Retained []*Retained
+	// Limits are those of the database service: a row with a name that it would refuse is skipped.
+	Limits config.Limits
 	// Progress is called with the number of rows of a table that were read so far. Nil: not called.
 	Progress func(table string, done, rows int)
 }

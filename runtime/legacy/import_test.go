@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rosey.dev/rosey/runtime/config"
 	"rosey.dev/rosey/runtime/legacy"
 	"rosey.dev/rosey/runtime/store"
 	"rosey.dev/rosey/runtime/store/sqlite"
@@ -280,6 +281,26 @@ UPDATE channel_stats SET max_users = 13, max_users_timestamp = %[1]d + 500;`, ev
 	same(t, "bob", want, got.Users[1])
 	if len(got.Chat) != 5 || got.Maxima.Chat != 13 {
 		t.Errorf("%d lines and a record of %d, want 5 and 13", len(got.Chat), got.Maxima.Chat)
+	}
+}
+
+// Rows were skipped whose names are within the limit that the owner has set for the database service.
+func TestNamesWithinTheConfiguredLimitAreImported(t *testing.T) {
+	long := strings.Repeat("u", 200)
+	path := makeSource(t, synchronousSchema,
+		fmt.Sprintf("INSERT INTO user_stats VALUES ('%s', %[2]d, %[2]d, 1, 0, NULL)", long, evening),
+		fmt.Sprintf("INSERT INTO user_stats VALUES ('%sx', %[2]d, %[2]d, 1, 0, NULL)", long, evening))
+	source := must[*legacy.Source](t)(legacy.Open(t.Context(), path))
+	target := openTarget(t)
+	summary, err := legacy.Import(t.Context(), legacy.Options{
+		Source: source, Target: target, Channel: movies, Limits: config.Limits{NameBytes: 200},
+	})
+	if err := errors.Join(err, source.Close()); err != nil {
+		t.Fatal(err)
+	}
+	users := read(t, target).Users
+	if len(users) != 1 || users[0].Username != long {
+		t.Errorf("%d users, want the one with 200 bytes: %+v", len(users), summary.Tables)
 	}
 }
 

@@ -85,7 +85,7 @@ func (i *importer) users(ctx context.Context) error {
 		last, lastOK := r.past("last_seen")
 		lines, linesOK := r.count("total_chat_lines", maxLines)
 		seconds, secondsOK := r.count("total_time_connected", int64(maxConnected/time.Second))
-		switch problem := nameProblem(username); {
+		switch problem := i.nameProblem(username); {
 		case problem != "":
 			table.skip(problem)
 			return nil

@@ -49,9 +49,10 @@ const takeTimeout = 5 * time.Second
 
 // Take reports whether a Message may be taken now as a call of a command of the plugin that has declared Lines, and
 // begins the cooldown of the command for who wrote it. Call it when the line is sure to be meant. Lines of the bot
-// itself, of people whom it ignores, who may not give this command, or who have to wait for its cooldown, and lines
-// that are replayed are not to be taken. A bot of an earlier version does not know who may give a command: then
-// everybody may whom it does not ignore. An error means that the bot was not there to ask.
+// itself, of people whom it ignores, who may not give this command, who have to wait for its cooldown, or who have
+// left, and lines that are replayed are not to be taken. A bot of an earlier version may not know who may give a
+// command: then everybody may whom it does not ignore. Or it does not know cooldowns of lines: then none holds. An
+// error means that the bot did not answer in time, or could not.
 func (e *Event) Take(ctx context.Context, command string) (taken bool, err error) {
 	if e.mayCall == nil {
 		return e.Name == Message && !e.IsOwn && !e.Replayed && !e.IsIgnored, nil

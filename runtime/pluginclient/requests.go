@@ -205,7 +205,7 @@ func (p *plugin) take(ctx context.Context, s *session, r *request) bus.PluginOut
 	}
 	user, present := s.Find(ctx, body.User)
 	if !present {
-		return *invalid("user: there is no user of that name in the channel")
+		return *denied("there is no user of that name in the channel") // whoever wrote the line may have left
 	}
 	err := p.client.Registry.Take(p.name, body.Command, user.Name, user.Rank, time.Now())
 	switch {

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -80,23 +79,36 @@ func (r resolved) tlsConfig() (*tls.Config, error) {
 	if r.tlsDir != "" {
 		return r.tlsDir.config(r.endpoint.Hostname()), nil
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	encrypted := &tls.Config{MinVersion: tls.VersionTLS12}
 	if r.tls.ca != "" {
-		authorities, err := os.ReadFile(r.tls.ca)
+		authorities, err := config.ReadBoundedFile(r.tls.ca, maxTLSBytes)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.tls.caVariable, err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(authorities) {
+		encrypted.RootCAs = x509.NewCertPool()
+		if !encrypted.RootCAs.AppendCertsFromPEM(authorities) {
 			return nil, fmt.Errorf("%s: %s has no certificate, expected PEM", r.tls.caVariable, r.tls.ca)
 		}
 	}
 	if r.tls.cert != "" {
-		certificate, err := tls.LoadX509KeyPair(r.tls.cert, r.tls.key)
+		certificate, err := r.tls.certificate()
 		if err != nil {
 			return nil, fmt.Errorf("%s and its key: %w", r.tls.certificateVariable, err)
 		}
-		config.Certificates = []tls.Certificate{certificate}
+		encrypted.Certificates = []tls.Certificate{certificate}
 	}
-	return config, nil
+	return encrypted, nil
+}
+
+// certificate returns the certificate of the client.
+func (f tlsFiles) certificate() (tls.Certificate, error) {
+	cert, err := config.ReadBoundedFile(f.cert, maxTLSBytes)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := config.ReadBoundedFile(f.key, maxTLSBytes)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key) //nolint:wrapcheck // the caller names both
 }

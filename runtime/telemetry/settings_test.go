@@ -3,6 +3,8 @@ package telemetry_test
 import (
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +15,10 @@ import (
 )
 
 func TestInvalidSettingsAreNamed(t *testing.T) {
+	huge := filepath.Join(t.TempDir(), "huge")
+	if err := os.WriteFile(huge, make([]byte, 1<<20+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const endpoint = "http://127.0.0.1:1"
 	at := func(url string) telemetry.Settings { return telemetry.Settings{Endpoint: url} }
 	ratio := func(r float64) telemetry.Settings { return telemetry.Settings{Endpoint: endpoint, SamplingRatio: &r} }
@@ -84,6 +90,19 @@ func TestInvalidSettingsAreNamed(t *testing.T) {
 				"OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere",
 			},
 			want: "OTEL_EXPORTER_OTLP_CERTIFICATE: ",
+		},
+		"env CA without an end": {
+			env: map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_CERTIFICATE": huge,
+			},
+			want: "OTEL_EXPORTER_OTLP_CERTIFICATE: " + huge + ": expected at most",
+		},
+		"env certificate without an end": {
+			env: map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": huge,
+				"OTEL_EXPORTER_OTLP_CLIENT_KEY": huge,
+			},
+			want: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and its key: " + huge + ": expected at most",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

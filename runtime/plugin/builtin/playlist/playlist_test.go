@@ -166,6 +166,20 @@ func TestWhatIsRefusedLateWaitsNoLonger(t *testing.T) {
 	alice.Says("!request yt:b").Expects("^Added")
 }
 
+// Each refusal wrote the key of the requests, also one of what nobody had requested.
+func TestARefusalOfWhatIsNotNotedWritesNothing(t *testing.T) {
+	t.Parallel()
+	room := plugintest.Open(t, playlist.New())
+	type noted []map[string]any
+	room.Store("requests", noted{{"uid": 1, "who": "alice", "at": 0}}) // too old: it goes with the next change
+	room.RefuseLate(plugin.Action{URL: "yt:x", Call: "of-another"}, "no")
+	room.Settle()
+	var left noted
+	if room.Stored("requests", &left); len(left) != 1 {
+		t.Errorf("%v is noted, want the request that was there", left)
+	}
+}
+
 // A database that is away must not let people add without limits.
 func TestNothingIsAddedWithoutTheLimits(t *testing.T) {
 	t.Parallel()

@@ -137,9 +137,11 @@ func settle(ctx context.Context, c *plugin.Call, item plugin.Item, problem error
 
 // release removes what was noted of a call because of which nothing was added.
 func release(ctx context.Context, c *plugin.Channel, call string) error {
-	return change(ctx, c, func(all []request) ([]request, error) {
-		return slices.DeleteFunc(all, func(one request) bool { return one.Call == call }), nil
-	})
+	isMeant := func(one request) bool { return one.Call == call }
+	if noted, err := isNoted(ctx, c, isMeant); err != nil || !noted {
+		return err // it was released when the call was answered, or its limits do not hold
+	}
+	return change(ctx, c, func(all []request) ([]request, error) { return slices.DeleteFunc(all, isMeant), nil })
 }
 
 // noteRefused notes that the server has refused what somebody wanted to add, also if it does so when the call is long
@@ -242,10 +244,16 @@ func end(ctx context.Context, c *plugin.Channel, isMeant func(uid int) bool) err
 	return amend(ctx, c, has, func(one *request) { one.Waits = false })
 }
 
+// isNoted reports whether a request that is meant is noted.
+func isNoted(ctx context.Context, c *plugin.Channel, isMeant func(request) bool) (bool, error) {
+	var all []request
+	_, err := c.KV().Get(ctx, requestsKey, &all)
+	return err == nil && slices.ContainsFunc(all, isMeant), err
+}
+
 // amend changes the requests that are meant.
 func amend(ctx context.Context, c *plugin.Channel, isMeant func(request) bool, do func(one *request)) error {
-	var all []request
-	if _, err := c.KV().Get(ctx, requestsKey, &all); err != nil || !slices.ContainsFunc(all, isMeant) {
+	if noted, err := isNoted(ctx, c, isMeant); err != nil || !noted {
 		return err // most items are none of ours: nothing is written
 	}
 	return change(ctx, c, func(all []request) ([]request, error) {
