@@ -83,7 +83,11 @@ func (a *app) backUp(ctx context.Context, cluster *cluster, bot *v1alpha1.RoseyB
 	}
 	line := append([]string{"db", "backup", "-"}, at.flags...)
 	if file == "-" {
-		return a.rosey(ctx, cluster, at, a.raw, line)
+		out := &checkedSQLite{out: a.raw}
+		if err := a.rosey(ctx, cluster, at, out, line); err != nil {
+			return err
+		}
+		return exit.Failed(out.check("what the standard output has got"))
 	}
 	size, err := writeWhole(file, func(out io.Writer) error { return a.rosey(ctx, cluster, at, out, line) }, checkSQLite)
 	if err != nil {

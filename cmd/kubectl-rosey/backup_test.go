@@ -2,14 +2,21 @@ package main
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/remotecommand"
+	"k8s.io/streaming/pkg/httpstream/wsstream"
 	_ "modernc.org/sqlite" // the driver
+
+	"rosey.dev/rosey/runtime/exit"
+	"rosey.dev/rosey/runtime/status"
 )
 
 func writeText(t *testing.T, path, text string) {
@@ -141,5 +148,57 @@ func TestDatabasesThatAreCutOffAreFoundOut(t *testing.T) {
 	}
 	if err := checkInput(os.DevNull); err == nil || !strings.Contains(err.Error(), "expected a regular file") {
 		t.Errorf("a device: %v", err)
+	}
+}
+
+// A proxy that ends the connection in the midst of a backup may have it look like the end of the program.
+func TestABackupToStandardOutputThatIsCutOffIsFoundOut(t *testing.T) {
+	needServer(t)
+	t.Parallel()
+	create(t, newBot("piped"))
+	createPod(t, "piped", "piped-db-1", status.DatabaseComponent)
+	const page = 512
+	whole := make([]byte, 2*page)
+	copy(whole, sqliteHeader)
+	binary.BigEndian.PutUint16(whole[16:], page)
+	binary.BigEndian.PutUint32(whole[28:], uint32(len(whole)/page))
+	for _, test := range []struct {
+		sent []byte
+		code int
+		want string
+	}{
+		{whole, exit.Clean, ""},
+		{whole[:len(whole)-1], exit.Failure, "is cut off: it has 1023 bytes, and should have 1024"},
+		{nil, exit.Failure, "is no SQLite database"},
+	} {
+		path := inFront(t, func(w http.ResponseWriter, request *http.Request) bool {
+			if !strings.HasSuffix(request.URL.Path, "/pods/piped-db-1/exec") {
+				return false
+			}
+			execute(t, w, request, test.sent)
+			return true
+		})
+		code, out, stderr := callThrough(t.Context(), path, "backup", "piped", "-")
+		if code != test.code || out.String() != string(test.sent) || !strings.Contains(stderr.String(), test.want) {
+			t.Errorf("%d bytes sent: exit code %d, %q, %s", len(test.sent), code, out, stderr)
+		}
+	}
+}
+
+// execute answers a request to run a program as a kubelet does for one that writes something and has no failure.
+func execute(t *testing.T, w http.ResponseWriter, request *http.Request, output []byte) {
+	const in, out = wsstream.ReadChannel, wsstream.WriteChannel
+	conn := wsstream.NewConn(map[string]wsstream.ChannelProtocolConfig{remotecommand.StreamProtocolV5Name: {
+		Binary: true, Channels: []wsstream.ChannelType{in, out, out, out, in},
+	}})
+	_, channels, err := conn.Open(w, request)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	_, sendErr := channels[remotecommand.StreamStdOut].Write(output)
+	_, endErr := io.WriteString(channels[remotecommand.StreamErr], `{"status":"Success"}`)
+	if err := errors.Join(sendErr, endErr, conn.Close()); err != nil {
+		t.Error(err)
 	}
 }

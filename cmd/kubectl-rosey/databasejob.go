@@ -194,15 +194,23 @@ func (d *databaseJob) runJob(ctx context.Context) (ended bool, err error) {
 	if failure != "" { // the input that was not sent may be why
 		return true, errors.Join(d.failed(failure, err), sendErr)
 	}
-	if err != nil && !errors.Is(err, errPodGone) {
+	if errors.Is(err, errPodGone) {
+		d.say("Job %s is done: %v", d.name, err)
+	} else if err != nil {
 		return true, exit.Failedf("it is done; %w", err)
 	}
+	return true, d.removeJob(ctx)
+}
+
+// removeJob removes the Job, which is done. Somebody else may have done so.
+func (d *databaseJob) removeJob(ctx context.Context) error {
 	background := metav1.DeletePropagationBackground
-	err = jobs.Jobs(d.cluster.namespace).Delete(ctx, d.name, metav1.DeleteOptions{PropagationPolicy: &background})
-	if err != nil {
-		return true, exit.Failedf("it is done; removing Job %s: %w", d.name, err)
+	err := d.cluster.kube.BatchV1().Jobs(d.cluster.namespace).
+		Delete(ctx, d.name, metav1.DeleteOptions{PropagationPolicy: &background})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return exit.Failedf("it is done; removing Job %s: %w", d.name, err)
 	}
-	return true, nil
+	return nil
 }
 
 // outcome reports whether a Job has ended, and with which failure, or "".

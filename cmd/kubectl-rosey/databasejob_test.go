@@ -261,6 +261,27 @@ func TestInterruptedRestoreSaysWhatIsLeft(t *testing.T) {
 	})
 }
 
+// Whoever removes the pod or the Job after its end has not undone the restore. That nothing shows the log is said.
+func TestRestoreIsDoneIfItsPodAndItsJobAreRemovedAfterTheEnd(t *testing.T) {
+	needServer(t)
+	t.Parallel()
+	r := &restoreRig{t: t}
+	r.readJob = func(w http.ResponseWriter, _ int) bool { return r.jobEnds(w, batchv1.JobComplete) }
+	r.listPods = func(http.ResponseWriter) bool { // there are none
+		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: films, Name: r.jobName()}}
+		err := admin.Delete(context.Background(), job, client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if err != nil {
+			t.Error(err)
+		}
+		return false
+	}
+	code, stderr, suspended := r.run("tidied", "--made", "/x.db")
+	want := "Job tidied-db-restore is done: its pod is gone, and its log with it"
+	if code != exit.Clean || suspended || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, suspended: %t, want %q in\n%s", code, suspended, want, stderr)
+	}
+}
+
 // A Job that has got half of its input fails with "truncated": what cut it off is the cause.
 func TestFailedJobSaysWhyItsInputWasNotSent(t *testing.T) {
 	needServer(t)

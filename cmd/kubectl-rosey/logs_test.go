@@ -93,7 +93,8 @@ func TestFollowedLogsGoOnAfterTheyWereCutOff(t *testing.T) {
 	}
 }
 
-// followLogs follows the logs of a RoseyBot until a text is shown, ends as with Ctrl-C, and returns what was shown.
+// followLogs follows the logs of a RoseyBot until a text is shown or the test has failed, ends as with Ctrl-C, and
+// returns what was shown.
 func followLogs(t *testing.T, kubeconfig, bot, last string) (out, problems string) {
 	t.Helper()
 	app := newApp(streams{})
@@ -110,7 +111,7 @@ func followLogs(t *testing.T, kubeconfig, bot, last string) (out, problems strin
 	go func() {
 		ended <- app.showLogs(ctx, cluster, bot, logOptions{follow: true, tail: -1, every: 20 * time.Millisecond})
 	}()
-	waitFor(t, func() bool { return strings.Contains(stdout.String(), last) })
+	waitFor(t, func() bool { return t.Failed() || strings.Contains(stdout.String(), last) })
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -184,7 +185,9 @@ func TestFollowedLogsLoseAndRepeatNothingAcrossRestartsAndRollouts(t *testing.T)
 		default:
 			_, _ = io.WriteString(w, logLines("07"))
 			if ofNewPod.Load() == 0 {
-				createPod(t, "rolled", "rolled-bot-2", status.BotComponent)
+				if err := addPod(request.Context(), "rolled", "rolled-bot-2", status.BotComponent); err != nil {
+					t.Error(err)
+				}
 				restart(t, "rolled-bot-2", "d", "e")
 			}
 			hold()

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,8 +118,15 @@ func setReady(t *testing.T, bot *v1alpha1.RoseyBot, state metav1.ConditionStatus
 // createPod creates a pod that runs, as the kubelet would report it.
 func createPod(t *testing.T, bot, name string, component status.Component) {
 	t.Helper()
+	if err := addPod(t.Context(), bot, name, component); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addPod is createPod for other goroutines than the test's.
+func addPod(ctx context.Context, bot, name string, component status.Component) error {
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+		ObjectMeta: metav1.ObjectMeta{Namespace: films, Name: name, Labels: map[string]string{
 			manifests.LabelRoseyBot: bot, manifests.LabelComponent: string(component),
 		}},
 		Spec: corev1.PodSpec{NodeName: "absent", Containers: []corev1.Container{
@@ -126,7 +134,9 @@ func createPod(t *testing.T, bot, name string, component status.Component) {
 			{Name: string(component), Image: "rosey:1", Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}},
 		}},
 	}
-	create(t, pod)
+	if err := admin.Create(ctx, pod); err != nil {
+		return fmt.Errorf("creating pod %s: %w", name, err)
+	}
 	pod.Status.Phase = corev1.PodRunning
 	for _, container := range pod.Spec.Containers {
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
@@ -134,9 +144,10 @@ func createPod(t *testing.T, bot, name string, component status.Component) {
 		})
 	}
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-	if err := admin.Status().Update(t.Context(), pod); err != nil {
-		t.Fatal(err)
+	if err := admin.Status().Update(ctx, pod); err != nil {
+		return fmt.Errorf("updating the status of pod %s: %w", name, err)
 	}
+	return nil
 }
 
 func TestLabelsAreThoseOfTheOperator(t *testing.T) {

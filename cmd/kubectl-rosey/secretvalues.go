@@ -36,8 +36,16 @@ const (
 	shownOfSetting = 40
 )
 
-// ordinaryWords are short values that are no secret, and that logs and objects have everywhere.
-var ordinaryWords = []string{"true", "false", "none", "null", "auto", "info", "warn", "error", "debug"}
+// ordinaryWords are values that are no secret, and that logs and objects have everywhere: also the names of Rosey, of
+// its parts and of what it uses, and their ports.
+var ordinaryWords = []string{
+	"true", "false", "none", "null", "auto", "info", "warn", "error", "debug",
+	"rosey", "roseybot", "roseybots", string(status.DatabaseComponent), string(status.PluginComponent),
+	string(status.PluginsComponent), "cytube", "nats", "sqlite", "postgres", "postgresql",
+	strconv.Itoa(status.HTTPPort), strconv.Itoa(status.PagesPort), "4222", "5432",
+}
+
+func isOrdinary(value string) bool { return slices.Contains(ordinaryWords, strings.ToLower(value)) }
 
 func newSecretValues() *secretValues {
 	return &secretValues{long: map[string]bool{}, words: map[string]bool{}}
@@ -51,7 +59,11 @@ func (v *secretValues) add(value string) {
 		parts = append(parts, value[address[1]:]) // errors of HTTP show it with other credentials
 	}
 	for _, part := range parts {
-		for _, written := range writings(strings.TrimSpace(part)) {
+		trimmed := strings.TrimSpace(part)
+		if isOrdinary(trimmed) {
+			continue
+		}
+		for _, written := range writings(trimmed) {
 			if len(part) >= minLong && len(written) >= minLong {
 				v.long[written] = true
 			}
@@ -61,7 +73,7 @@ func (v *secretValues) add(value string) {
 }
 
 func (v *secretValues) addWord(value string) {
-	if len(value) < minWord || len(value) >= minLong || slices.Contains(ordinaryWords, strings.ToLower(value)) {
+	if len(value) < minWord || len(value) >= minLong || isOrdinary(value) {
 		return
 	}
 	for _, written := range writings(value) {

@@ -27,15 +27,43 @@ func checkSQLite(path string) error {
 	if err != nil {
 		return fmt.Errorf("reading the database file: %w", err)
 	}
-	header := make([]byte, sqliteHeaderSize)
-	if _, err := io.ReadFull(file, header); err != nil || string(header[:len(sqliteHeader)]) != sqliteHeader {
-		return fmt.Errorf("%s is no SQLite database", path)
+	header, err := io.ReadAll(io.LimitReader(file, sqliteHeaderSize))
+	if err != nil {
+		return fmt.Errorf("reading the database file: %w", err)
 	}
-	if size := sqliteSize(header); info.Size() < size {
-		return fmt.Errorf("%s is cut off: it has %d bytes, and should have %d", path, info.Size(), size)
+	return checkSQLiteHeader(path, header, info.Size())
+}
+
+// checkSQLiteHeader is checkSQLite for something with a name that begins with header and has a size in bytes.
+func checkSQLiteHeader(name string, header []byte, size int64) error {
+	if len(header) < sqliteHeaderSize || string(header[:len(sqliteHeader)]) != sqliteHeader {
+		return fmt.Errorf("%s is no SQLite database", name)
+	}
+	if want := sqliteSize(header); size < want {
+		return fmt.Errorf("%s is cut off: it has %d bytes, and should have %d", name, size, want)
 	}
 	return nil
 }
+
+// checkedSQLite passes a database on, and knows afterwards whether it was whole.
+type checkedSQLite struct {
+	out    io.Writer
+	header []byte
+	size   int64
+}
+
+// Write implements io.Writer.
+func (c *checkedSQLite) Write(part []byte) (int, error) {
+	written, err := c.out.Write(part)
+	c.size += int64(written)
+	if missing := sqliteHeaderSize - len(c.header); missing > 0 {
+		c.header = append(c.header, part[:min(missing, written)]...)
+	}
+	return written, err //nolint:wrapcheck // whoever writes says what it was
+}
+
+// check is checkSQLite for what was written, under a name.
+func (c *checkedSQLite) check(name string) error { return checkSQLiteHeader(name, c.header, c.size) }
 
 // sqliteSize returns the size in bytes that the header of a database says it has. It is 0 if an old version of SQLite
 // has changed the database last, which did not keep it.

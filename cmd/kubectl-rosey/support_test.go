@@ -504,3 +504,16 @@ func TestShortValuesAreLeftOutAsWords(t *testing.T) {
 		}
 	}
 }
+
+// A setting such as LOG_USER=rosey must not take the name from every line.
+func TestNamesAndPortsOfRoseyAreNotLeftOut(t *testing.T) {
+	t.Parallel()
+	c := newCensor(false)
+	for _, value := range []string{"rosey", "Rosey", "roseybots", " database ", "plugins", "nats", "8080", "a\nroseybot"} {
+		c.remember(value)
+	}
+	text := "rosey.dev/v1alpha1 roseybots, roseybot-database: Rosey's plugins at nats:4222 and :8080"
+	if got := c.text(text); got != text {
+		t.Errorf("%q became %q", text, got)
+	}
+}
