@@ -125,7 +125,8 @@ func ReplacesClaim(bot *v1alpha1.RoseyBot, live *corev1.PersistentVolumeClaim) b
 		return false
 	}
 	fresh := claim(bot, spec, Observed{})
-	size, has := fresh.Spec.Resources.Requests[corev1.ResourceStorage], live.Spec.Resources.Requests[corev1.ResourceStorage]
+	size := fresh.Spec.Resources.Requests[corev1.ResourceStorage]
+	has := live.Spec.Resources.Requests[corev1.ResourceStorage]
 	// An admission policy may have changed what was asked for. A claim that has grown since, and is being restored, has
 	// the annotation of when it was created.
 	first, err := resource.ParseQuantity(live.Annotations[askedSizeAnnotation])

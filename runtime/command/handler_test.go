@@ -333,8 +333,8 @@ func TestConfirmation(t *testing.T) {
 	}
 }
 
-// CyTube refuses each video of a list by itself, with the ID of the list. The bot forgot the list with the first one, and
-// let a live stream among the others stay although who added the list may not add any.
+// CyTube refuses each video of a list by itself, with the ID of the list. The bot forgot the list with the first one,
+// and let a live stream among the others stay although who added the list may not add any.
 func TestARefusedVideoOfAListHidesNoLiveStream(t *testing.T) {
 	t.Parallel()
 	refused := cytube.QueueFail{ID: "PL1", Message: "This item is already on the playlist"}

@@ -56,8 +56,8 @@ func (a *additions) end(one *addition) {
 	a.all = slices.DeleteFunc(a.all, func(other *addition) bool { return other == one })
 }
 
-// answered forgets an addition that the server has shown or refused, unless it is a list: of its videos, each of which is
-// shown or refused with the ID of the list, more may come.
+// answered forgets an addition that the server has shown or refused, unless it is a list: of its videos more may come,
+// each of which is refused with the ID of the list.
 func (a *additions) answered(one *addition) {
 	if !isList(one.media) {
 		a.end(one)

@@ -71,6 +71,12 @@ func (r *Registry) Offered(plugin string) (typed, conflicts []string) {
 	return typed, n.conflicts[plugin]
 }
 
+// Calls reports whether users can give the commands of a plugin: it was found, and SetPlugins has been told.
+func (r *Registry) Calls(plugin string) bool {
+	n := r.names.Load()
+	return n != nil && n.found[plugin]
+}
+
 // UnusedOverrides returns the names in the overrides of the owner that are about no command, sorted: they are spelled
 // in another way, or a plugin does not declare the command any more.
 func (r *Registry) UnusedOverrides() []string {
@@ -168,8 +174,9 @@ type names struct {
 	// lines are the commands as which plugins also take lines of the chat.
 	lines      []*entry
 	hasPlugins bool
-	// away are the plugins that do not answer.
-	away []string
+	// found are the plugins that answer, and away those that do not.
+	found map[string]bool
+	away  []string
 	// conflicts are the names that a plugin declares and others have, by plugin.
 	conflicts map[string][]string
 }
@@ -180,7 +187,7 @@ type names struct {
 func resolve(settings config.Commands, plugins []Plugin) *names {
 	n := &names{
 		settings: settings, ignored: set(settings.Ignore), conflicts: map[string][]string{},
-		reserved: map[string]bool{}, used: map[string]bool{},
+		reserved: map[string]bool{}, used: map[string]bool{}, found: map[string]bool{},
 		byName: map[source]map[string]*entry{fromChat: {}, fromPM: {}}, hasPlugins: len(plugins) > 0,
 	}
 	for _, c := range table() {
@@ -188,7 +195,9 @@ func resolve(settings config.Commands, plugins []Plugin) *names {
 		n.add(&entry{command: c, available: true}, n.override(c.Name))
 	}
 	for _, plugin := range plugins {
-		if !plugin.Available {
+		if plugin.Available {
+			n.found[plugin.Name] = true
+		} else {
 			n.away = append(n.away, plugin.Name)
 		}
 		for _, declared := range plugin.Commands {

@@ -13,6 +13,7 @@ import (
 	"rosey.dev/rosey/runtime/bus"
 	"rosey.dev/rosey/runtime/command"
 	"rosey.dev/rosey/runtime/config"
+	"rosey.dev/rosey/runtime/status"
 )
 
 // newTestClient returns a Client of plugins with these names, without a connection.
@@ -55,6 +56,23 @@ func TestPluginsThatAreFoundTogetherDoNotOverwriteEachOther(t *testing.T) {
 				t.Fatalf("round %d: %s has %q", round, name, typed)
 			}
 		}
+	}
+}
+
+// Whoever has waited for a plugin to be ready may give its commands: a line was not taken as one if it came just then.
+func TestAPluginIsNotReadyBeforeItsCommandsCanBeGiven(t *testing.T) {
+	t.Parallel()
+	c := newTestClient(t, "dice")
+	p := c.find("dice")
+	p.setInstances(func() (map[string]Instance, bool) {
+		return map[string]Instance{"one": {ID: "one", Commands: []bus.PluginCommand{{Name: "roll"}}}}, true
+	})
+	if r := c.Reports()[0]; r.OK || r.Reason != status.ReasonStarting {
+		t.Errorf("before the commands are registered: %+v", r)
+	}
+	c.register()
+	if r := c.Reports()[0]; !r.OK || r.Reason != status.ReasonReady || len(r.Commands) != 1 {
+		t.Errorf("afterwards: %+v", r)
 	}
 }
 

@@ -216,10 +216,11 @@ func (p *plugin) mayWarn() bool {
 // report returns what the status says of the plugin.
 func (p *plugin) report(leads bool) status.PluginReport {
 	typed, conflicts := p.client.Registry.Offered(p.name)
+	isCalled := p.client.Registry.Calls(p.name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := status.PluginReport{
-		Name: p.name, OK: p.available, Reason: status.ReasonReady,
+		Name: p.name, OK: p.available && isCalled, Reason: status.ReasonReady,
 		Commands: typed[:min(len(typed), status.MaxReportedCommands)],
 	}
 	problems := slices.Concat(conflicts, p.found)
@@ -242,6 +243,8 @@ func (p *plugin) report(leads bool) status.PluginReport {
 	case !p.available:
 		r.Reason = status.ReasonPluginAbsent
 		problems = append([]string{"no process of the plugin answers"}, problems...)
+	case !isCalled: // it was found a moment ago
+		r.Reason = status.ReasonStarting
 	case len(conflicts) > 0:
 		r.Reason = status.ReasonPluginConflict
 	}

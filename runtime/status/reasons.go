@@ -65,7 +65,7 @@ const (
 // Reasons of the check of a plugin.
 const (
 	ReasonPluginBusy            Reason = "PluginBusy"            // handlers of a plugin do not end, so it takes no call
-	ReasonPluginSettingsInvalid Reason = "PluginSettingsInvalid" // a setting of a plugin is unknown, or wrong and its default is used
+	ReasonPluginSettingsInvalid Reason = "PluginSettingsInvalid" // a setting of a plugin is unknown or cannot be used
 )
 
 // Reasons of PluginsCheck and of a PluginReport.
