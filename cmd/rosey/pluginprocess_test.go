@@ -14,6 +14,7 @@ import (
 	"rosey.dev/rosey/runtime/cytube"
 	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
+	"rosey.dev/rosey/test/processtest"
 )
 
 // linesOf returns what the bot has said.
@@ -53,6 +54,11 @@ func TestAPluginProcessThatIsStoppedOrKilled(t *testing.T) {
 	bot.waitFor(status.ReasonReady)
 	dice(status.ReasonReady)
 	channel := sim.Channel("movienight")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the channel: %v\nthe bot: %v\nthe plugin: %v", channel.Log(), bot.log(), host.log())
+		}
+	})
 	expect := func(user, line, want string) {
 		t.Helper()
 		before := len(linesOf(channel))
@@ -64,15 +70,13 @@ func TestAPluginProcessThatIsStoppedOrKilled(t *testing.T) {
 			return slices.ContainsFunc(said, func(line string) bool { return strings.HasPrefix(line, want) })
 		})
 	}
-	for _, name := range []string{"alice", "bob"} {
+	for _, name := range []string{"alice", "bob", "carol"} {
 		if err := channel.Join(name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	expect("alice", "!roll 1d1", "🎲 alice: 1d1 = 1")
-	if err := host.command.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	processtest.Stop(t, host.command.Process.Pid)
 	if _, err := channel.Say("alice", "!roll 2d1"); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +91,7 @@ func TestAPluginProcessThatIsStoppedOrKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	dice(status.ReasonReady)
-	expect("bob", "!flip", "🪙") // behind the calls that came too late
+	expect("carol", "!flip", "🪙") // beside the calls that came too late: the others have one each
 	for _, line := range linesOf(channel) {
 		if strings.Contains(line, "2d1") || strings.Contains(line, "3d1") {
 			t.Errorf("said too late: %s", line)

@@ -18,6 +18,7 @@ import (
 	"rosey.dev/rosey/runtime/exit"
 	"rosey.dev/rosey/runtime/status"
 	"rosey.dev/rosey/test/cable"
+	"rosey.dev/rosey/test/processtest"
 )
 
 // standbyRig has several bots that stand by for each other. Each reaches NATS through a cable of its own.
@@ -199,7 +200,7 @@ func (c *standbyRig) rejoinedAfter(moment time.Time) time.Duration {
 func TestLeaderIsPaused(t *testing.T) {
 	t.Parallel()
 	c := newStandbyRig(t)
-	c.signal("a", syscall.SIGSTOP)
+	processtest.Stop(t, c.pods["a"].command.Process.Pid)
 	c.waitLeads("b")
 	c.checkVisits(join, kick, leave, join)
 	c.queue("once")
