@@ -44,11 +44,12 @@ func TestAnUpgradeFromAnEarlierVersionRestartsNothingAndLosesNothing(t *testing.
 	helm(t, "upgrade", release, filepath.Join(earlier, "chart"), "--reset-values", "--wait", "--timeout", "120s",
 		"--set-string", "image.repository=rosey.local/operator,image.tag=earlier,runtime.image=rosey.local/rosey:earlier",
 		"--set", "crds.install=false")
+	// It leads now: the operator of this version may go on for a moment after the upgrade.
+	waitFor(t, demoBot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
 	channel := cytubeChannel("elder")
 	channel.join(t, "elsie")
 	create(t, newBot("elder"))
 	waitReady(t, "elder")
-	waitFor(t, demoBot, v1alpha1.ConditionUpdateAvailable, metav1.ConditionTrue, v1alpha1.ReasonOperatorChanged)
 	operatorIsSteady(t)
 	applyCRD(t, filepath.Join(earlier, "crd"))
 	before := identities(t, "elder")
