@@ -353,20 +353,15 @@ func (r *Reconciler) prune(
 ) {
 	for _, object := range observed.Objects {
 		_, isClaim := object.(*corev1.PersistentVolumeClaim)
-		_, isDeployment := object.(*appsv1.Deployment)
-		if isClaim || keep(object) || !belongsTo(bot, object) {
-			continue
+		if isClaim || keep(object) || !belongsTo(bot, object) || limitsPods(bot, object, observed) {
+			continue // also a policy: the last of the pods that it limits starts the next reconcile
 		}
-		switch {
-		case limitsPods(bot, object, observed): // the last of the pods starts the next reconcile
-			continue
-		case object.GetDeletionTimestamp() == nil:
-		case isDeployment: // its pods run on
-			left := deletionProblem(object, r.now(), "")
-			left.usable = true
-			result.add("", left)
-			fallthrough
-		default:
+		if object.GetDeletionTimestamp() != nil {
+			if _, isDeployment := object.(*appsv1.Deployment); isDeployment { // its pods run on
+				left := deletionProblem(object, r.now(), "")
+				left.usable = true
+				result.add("", left)
+			}
 			continue
 		}
 		result.differs = true

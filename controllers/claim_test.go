@@ -252,14 +252,24 @@ func TestClaimWhoseSizeAPolicyChangesIsNotReplaced(t *testing.T) {
 // created it. It has no volume at first, and must not be replaced by an empty one.
 func TestClaimThatIsRestoredAfterItHasGrownIsNotReplaced(t *testing.T) {
 	bot := withClaim(newBot(newNamespace(t)), "3Gi", "fast")
+	asked := map[string]string{"rosey.dev/asked-storage-class": "fast", "rosey.dev/asked-size": "1Gi"}
+	keepsRestoredClaim(t, bot, asked, corev1.ReadWriteOnce, "fast")
+}
+
+// keepsRestoredClaim creates a claim of 3Gi as somebody restores it, without a volume, and then the RoseyBot. The
+// operator must not replace the claim.
+func keepsRestoredClaim(
+	t *testing.T, bot *v1alpha1.RoseyBot, annotations map[string]string, mode corev1.PersistentVolumeAccessMode,
+	class string,
+) {
+	t.Helper()
 	restored := &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: bot.Namespace, Name: "movienight-db", Labels: operatorLabels(bot),
-			Annotations: map[string]string{"rosey.dev/asked-storage-class": "fast", "rosey.dev/asked-size": "1Gi"},
+			Namespace: bot.Namespace, Name: "movienight-db", Labels: operatorLabels(bot), Annotations: annotations,
 		},
 		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			StorageClassName: new("fast"),
+			AccessModes:      []corev1.PersistentVolumeAccessMode{mode},
+			StorageClassName: &class,
 			Resources: corev1.VolumeResourceRequirements{
 				Requests: corev1.ResourceList{corev1.ResourceStorage: quantity("3Gi")},
 			},
@@ -276,22 +286,7 @@ func TestClaimThatIsRestoredAfterItHasGrownIsNotReplaced(t *testing.T) {
 // A claim that somebody restores from a snapshot has no volume at first. It must not be replaced by an empty one.
 func TestClaimOfSomebodyElseIsNotReplaced(t *testing.T) {
 	bot := withClaim(newBot(newNamespace(t)), "1Gi", "fast")
-	restored := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Namespace: bot.Namespace, Name: "movienight-db", Labels: operatorLabels(bot)},
-		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod},
-			StorageClassName: new("snapshots"),
-			Resources: corev1.VolumeResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceStorage: quantity("3Gi")},
-			},
-		},
-	}
-	create(t, restored)
-	createReady(t, bot)
-	waitReconciled(t, bot)
-	if now := getClaim(t, bot); now.UID != restored.UID || now.DeletionTimestamp != nil {
-		t.Errorf("%+v, want the restored claim", now.ObjectMeta)
-	}
+	keepsRestoredClaim(t, bot, nil, corev1.ReadWriteOncePod, "snapshots")
 	waitExpected(t, bot, expected{v1alpha1.ConditionDatabaseAvailable, "True", "Available",
 		"its claim has storage class snapshots, which cannot be changed; its claim has 3Gi, and a claim cannot shrink"})
 }
